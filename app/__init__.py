@@ -1,0 +1,1 @@
+"""The node: everything with a socket, a disk or a screen."""

@@ -1,0 +1,1 @@
+"""How parties agree: the flow engine and the conversations between nodes."""

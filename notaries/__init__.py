@@ -1,0 +1,1 @@
+"""Who witnesses order and uniqueness: the notary and its transparency log."""

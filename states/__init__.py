@@ -1,0 +1,1 @@
+"""What is true: values and rules of the ledger; no IO, no clock, no randomness."""
