@@ -1,0 +1,1 @@
+"""Hashes, Merkle trees, keys and signatures."""
