@@ -25,7 +25,7 @@ _VERIFYING = ec.ECDSA(SHA256())
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether `signature`, 64 bytes of r ‖ s, is one over `message` by the point `public`."""
+    """Return whether `signature`, 64 bytes of r ‖ s, is one over `message` by `public`."""
     if len(signature) != SIGNATURE_SIZE:
         return False
     r = int.from_bytes(signature[:SCALAR_SIZE], "big")
@@ -34,7 +34,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def verify_der(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Like `verify` for a signature in DER, as WebAuthn has it; any other form of BER is refused."""
+    """Like `verify` for a signature in DER, as WebAuthn has it; other forms of BER are refused."""
     if len(signature) > DER_SIZE_MAX:
         return False
     try:

@@ -115,8 +115,8 @@ def _failed(check: AssertionCheck) -> InvalidSignature:
     return InvalidSignature("WebAuthn assertion", check)
 
 
-def _require(holds: bool, check: AssertionCheck) -> None:  # noqa: FBT001 - the condition is the
-subject if not holds:
+def _require(holds: bool, check: AssertionCheck) -> None:  # noqa: FBT001 - a condition
+    if not holds:
         raise _failed(check)
 
 
