@@ -25,6 +25,7 @@ _JOIN, _GIVEN = -1, -2
 _CACHED_SHOWN_MAX = 64  # a cached program rarely has more than 1,000 steps
 _CACHED_PROGRAMS = 512
 
+_Row = Sequence[bytes]
 TileReader = Callable[[int, int], bytes]
 """(level, index) of a full tile → its 8,192 bytes."""
 
@@ -79,8 +80,7 @@ def _compile(size: int, shown: tuple[int, ...]) -> _Program:
         raise InvalidProof("multi-proof", "a position outside the tree")
     if any(left >= right for left, right in pairwise(shown)):
         raise InvalidProof("multi-proof", "positions are not ascending")
-    steps: list[int] = []
-    hidden: list[tuple[int, int]] = []
+    steps, hidden = list[int](), list[tuple[int, int]]()
     waiting = [(0, size, 0, len(shown))]  # leaves [low, high), of which shown[first:last] are shown
     while waiting:
         low, high, first, last = waiting.pop()
@@ -227,8 +227,8 @@ def verify_consistency(
 ) -> None:
     """Check (RFC 9162 §2.1.4.2) that a tree of `new` leaves begins with that of `old` leaves.
 
-    Between equal sizes the path must be empty. Raises InvalidProof, also where only `old` is 0: every
-    tree begins with the empty one, there is nothing that could be proven.
+    Between equal sizes the path must be empty. Raises InvalidProof, also where only `old` is 0: all
+    trees begin with the empty one, there is nothing to prove.
     """
     what = "consistency path"
     if old == new and not path and old_root == new_root:
@@ -341,12 +341,9 @@ class GrowingTree:
         self.size += len(hashes)
         return AppendResult(self.root(), self._path_texts(first, before, rows), tiles)
 
-    def _climb(
-        self, start: int, row: Sequence[bytes]
-    ) -> tuple[list[Sequence[bytes]], list[FullTile]]:
+    def _climb(self, start: int, row: Sequence[bytes]) -> tuple[list[_Row], list[FullTile]]:
         """Hash upwards: at each level, the nodes that the new ones complete."""
-        rows: list[Sequence[bytes]] = []
-        tiles: list[FullTile] = []
+        rows, tiles = list[_Row](), list[FullTile]()
         while row:
             level = len(rows)
             if level % TILE_HEIGHT == 0:
@@ -372,9 +369,7 @@ class GrowingTree:
         del tail[: full << TILE_HEIGHT]
         return tiles
 
-    def _path_texts(
-        self, first: int, before: dict[int, bytes], rows: list[Sequence[bytes]]
-    ) -> list[str]:
+    def _path_texts(self, first: int, before: dict[int, bytes], rows: list[_Row]) -> list[str]:
         """Write paths downwards from the root, so that what paths share is written once."""
         size, last = self.size, self.size - 1
         if first == size:
