@@ -1,0 +1,140 @@
+"""Errors as clients read them: codes, the error that a resolver raises, and the mask over
+everything else.
+
+A refusal that a client can expect is data (`UserError` in a mutation's payload) or an `ApiError`
+with a code. Whatever else escapes a resolver is a fault of ours: the client gets
+INTERNAL_SERVER_ERROR and an `errorId`, the log gets the exception under that id, and no word of its
+message leaves the node.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import strawberry
+from graphql import GraphQLError, GraphQLSyntaxError
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+logger = logging.getLogger(__name__)
+
+ERROR_ID_BYTES = 9  # twelve base64 letters would do too; hex is easier to read out on the telephone
+
+
+@strawberry.enum(description="Why something was refused; stable, for programs.")
+class ErrorCode(StrEnum):
+    """The values of `extensions.code` and of `UserError.code`."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    CONSENT_REQUIRED = "CONSENT_REQUIRED"
+    CONSENT_EXPIRED = "CONSENT_EXPIRED"
+    BREAK_GLASS_REQUIRED = "BREAK_GLASS_REQUIRED"
+    NOT_FOUND = "NOT_FOUND"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    CONFLICT = "CONFLICT"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    THROTTLED = "THROTTLED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+    RESUME_REQUIRED = "RESUME_REQUIRED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+@strawberry.type(description="An expected refusal of a mutation, as data.")
+class UserError:
+    """One refusal: what it is, which input field caused it, and a sentence for people."""
+
+    code: ErrorCode = strawberry.field(description="Why, for programs.")
+    field: list[str] = strawberry.field(
+        description="Path of the input field at fault, from `input` down; empty when none is."
+    )
+    message: str = strawberry.field(description="Why, for people. Not stable.")
+
+
+class ApiError(Exception):
+    """A request is refused, and the client may read why: `message` reaches it as it stands.
+
+    `details` joins `extensions` beside the code (for example the last cursor with RESUME_REQUIRED).
+    """
+
+    def __init__(
+        self, code: ErrorCode, message: str, details: Mapping[str, Json] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details or {}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorMask:
+    """Turns the engine's errors into what may leave; `entropy` makes the error ids."""
+
+    entropy: Callable[[int], bytes]
+
+    def __call__(self, error: GraphQLError, code: ErrorCode) -> dict[str, Json]:
+        """Format one error. `code` is that of errors which graphql-core itself raised at this
+        stage.
+        """
+        cause = _cause(error)
+        formatted = _located(error)
+        if isinstance(cause, ApiError):
+            formatted["message"] = cause.message
+            formatted["extensions"] = {**cause.details, "code": cause.code.value}
+        elif cause is None:
+            formatted["message"] = error.message
+            formatted["extensions"] = {"code": _own_code(error, code).value}
+        else:
+            formatted |= self.unexpected(cause)
+        return formatted
+
+    def unexpected(self, cause: BaseException) -> dict[str, Json]:
+        """Log `cause` under a fresh id; return message and extensions without a word of it."""
+        error_id = self.entropy(ERROR_ID_BYTES).hex()
+        logger.error("unexpected error %s in a resolver", error_id, exc_info=cause)
+        return {
+            "message": "Internal error",
+            "extensions": {
+                "code": ErrorCode.INTERNAL_SERVER_ERROR.value,
+                "errorId": error_id,
+            },
+        }
+
+    def refusal(self, refused: ApiError) -> dict[str, Json]:
+        """Format a refusal that no field raised: a limit, a missing sign-in."""
+        return {
+            "message": refused.message,
+            "extensions": {**refused.details, "code": refused.code.value},
+        }
+
+
+def _located(error: GraphQLError) -> dict[str, Json]:
+    located: dict[str, Json] = {}
+    if error.locations:
+        located["locations"] = [
+            {"line": place.line, "column": place.column} for place in error.locations
+        ]
+    if error.path:
+        located["path"] = list(error.path)
+    return located
+
+
+def _cause(error: GraphQLError) -> BaseException | None:
+    # graphql-core wraps an exception once where it is raised and once more for each location it
+    # gains.
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
+
+
+def _own_code(error: GraphQLError, code: ErrorCode) -> ErrorCode:
+    if isinstance(error, GraphQLSyntaxError):
+        return ErrorCode.GRAPHQL_PARSE_FAILED
+    return code

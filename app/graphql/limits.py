@@ -1,0 +1,168 @@
+"""What one client may ask for: the limits, published to clients, and the shape of a document
+measured against them.
+
+`check_document` looks at the parsed text alone, before validation, so that a document made to be
+dear to validate is refused first. What depends on variables and schema is the cost
+(`app.graphql.cost`).
+"""
+
+from dataclasses import dataclass
+
+import strawberry
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+from graphql.language import Visitor, visit
+
+from app.graphql.errors import ApiError, ErrorCode
+
+COUNT_MAX = 1 << 31  # counts are cut here: they can double with every fragment
+
+
+@strawberry.type(description="Every limit this server holds a client to.")
+class ServiceLimits:
+    """Limits of one server. Sizes in bytes, times in seconds, counts after fragments are
+    expanded.
+    """
+
+    body_bytes_max: int = strawberry.field(default=262_144, description="Bytes of one request.")
+    tokens_max: int = strawberry.field(default=2_000, description="Lexical tokens of a document.")
+    depth_max: int = strawberry.field(default=16, description="Nested fields.")
+    aliases_max: int = strawberry.field(default=30, description="Aliases, fragments expanded.")
+    directives_max: int = strawberry.field(
+        default=50, description="Directives, fragments expanded."
+    )
+    root_fields_max: int = strawberry.field(default=20, description="Fields at the root.")
+    cost_max: int = strawberry.field(default=10_000, description="Estimated cost of an operation.")
+    list_size_assumed: int = strawberry.field(
+        default=10, description="Elements that the estimate assumes in a list without paging."
+    )
+    page_size_max: int = strawberry.field(default=100, description="Largest `first` or `last`.")
+    page_size_default: int = strawberry.field(default=20, description="Page without `first`.")
+    validation_errors_max: int = strawberry.field(
+        default=5, description="Validation errors told before validation stops."
+    )
+    execution_seconds_max: int = strawberry.field(default=20, description="Time of an operation.")
+    bucket_capacity: int = strawberry.field(
+        default=20_000, description="Cost that a caller may spend at once."
+    )
+    bucket_restored_per_second: int = strawberry.field(
+        default=1_000, description="Cost restored to a caller each second."
+    )
+    subscriptions_per_connection_max: int = strawberry.field(
+        default=20, description="Live operations on one WebSocket."
+    )
+    subscriptions_per_caller_max: int = strawberry.field(
+        default=60, description="Live streams of one user on all connections."
+    )
+    connections_per_caller_max: int = strawberry.field(
+        default=10, description="WebSockets of one user."
+    )
+    connection_init_seconds_max: int = strawberry.field(
+        default=10, description="Time to send connection_init."
+    )
+    heartbeat_seconds: int = strawberry.field(
+        default=15, description="Beat of server pings and SSE comments; sign-in is looked at again."
+    )
+    send_seconds_max: int = strawberry.field(
+        default=10, description="Time for a client to take one message; then its socket is closed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Counts over one operation with its fragments expanded."""
+
+    depth: int
+    aliases: int
+    directives: int
+    root_fields: int
+
+
+class _DirectiveCount(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        assert node is not None
+        self.count += 1
+
+
+def check_document(document: DocumentNode, limits: ServiceLimits) -> None:
+    """Raise one LIMIT_EXCEEDED if any operation of the document is over a limit of shape."""
+    written = _DirectiveCount()
+    visit(document, written)
+    _within("directives", written.count, limits.directives_max)
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            shape = _ShapeWalk(document).of(definition)
+            _within("depth", shape.depth, limits.depth_max)
+            _within("aliases", shape.aliases, limits.aliases_max)
+            _within("directives", shape.directives, limits.directives_max)
+            _within("root fields", shape.root_fields, limits.root_fields_max)
+
+
+def _within(what: str, found: int, allowed: int) -> None:
+    if found > allowed:
+        raise ApiError(
+            ErrorCode.LIMIT_EXCEEDED,
+            f"{what}: {found} is over the limit of {allowed}",
+            {"limit": what, "allowed": allowed, "found": found},
+        )
+
+
+class _ShapeWalk:
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        self._known: dict[str, Shape] = {}
+        self._open: set[str] = set()
+
+    def of(self, operation: OperationDefinitionNode) -> Shape:
+        below = self._selections(operation.selection_set)
+        directives = below.directives + len(operation.directives or ())
+        return Shape(below.depth, below.aliases, min(directives, COUNT_MAX), below.root_fields)
+
+    def _selections(self, selection_set: SelectionSetNode | None) -> Shape:
+        depth = aliases = directives = fields = 0
+        for node in selection_set.selections if selection_set else ():
+            directives += len(node.directives or ())
+            if isinstance(node, FieldNode):
+                below = self._selections(node.selection_set)
+                depth = max(depth, 1 + below.depth)
+                aliases += node.alias is not None
+                fields += 1
+            else:
+                below = self._expanded(node)
+                depth = max(depth, below.depth)
+                fields += below.root_fields
+            aliases += below.aliases
+            directives += below.directives
+        return Shape(
+            depth, min(aliases, COUNT_MAX), min(directives, COUNT_MAX), min(fields, COUNT_MAX)
+        )
+
+    def _expanded(self, node: object) -> Shape:
+        if isinstance(node, InlineFragmentNode):
+            return self._selections(node.selection_set)
+        assert isinstance(node, FragmentSpreadNode), "a selection is a field or a fragment"
+        name = node.name.value
+        fragment = self._fragments.get(name)
+        if fragment is None or name in self._open:  # validation names both
+            return Shape(0, 0, 0, 0)
+        if name not in self._known:
+            self._open.add(name)
+            self._known[name] = self._selections(fragment.selection_set)
+            self._open.discard(name)
+        return self._known[name]
