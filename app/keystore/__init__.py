@@ -1,0 +1,1 @@
+"""A node's secrets, and the operations on them that let no secret out."""
