@@ -22,7 +22,7 @@ TILE_HEIGHT = 8  # C2SP tlog-tiles
 TILE_WIDTH = 1 << TILE_HEIGHT
 
 _JOIN, _GIVEN = -1, -2
-_CACHED_SHOWN_MAX = 64  # a cached program rarely has more than 1,000 steps
+_CACHED_SIZE_MAX, _CACHED_SHOWN_MAX = 1 << 12, 64  # so that no cached program passes 80 kB
 _CACHED_PROGRAMS = 512
 
 _Row = Sequence[bytes]
@@ -62,8 +62,7 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
 
 
 def _split(size: int) -> int:
-    """Return the largest power of two smaller than `size`."""
-    return 1 << (size - 1).bit_length() - 1
+    return 1 << (size - 1).bit_length() - 1  # the largest power of two below `size`
 
 
 class _Program(NamedTuple):
@@ -103,7 +102,8 @@ _compile_cached = lru_cache(_CACHED_PROGRAMS)(_compile)
 
 def _program(size: int, shown: tuple[int, ...]) -> _Program:
     # Peers choose the shapes: only small ones may stay in memory.
-    return (_compile_cached if len(shown) <= _CACHED_SHOWN_MAX else _compile)(size, shown)
+    small = size <= _CACHED_SIZE_MAX and len(shown) <= _CACHED_SHOWN_MAX
+    return (_compile_cached if small else _compile)(size, shown)
 
 
 def prove(leaf_hashes: Sequence[bytes], shown: tuple[int, ...]) -> bytes:
