@@ -1,5 +1,6 @@
 """What a transaction does, and whose signatures it asks for (specification §2.4)."""
 
+import itertools
 from typing import Annotated
 
 import msgspec
@@ -21,7 +22,7 @@ class Command(
 
     def __post_init__(self) -> None:
         order = [policy_bytes(signer) for signer in self.signers]
-        if any(a >= b for a, b in zip(order, order[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(order)):
             raise ValueError("signers are sorted and none is named twice")
 
 

@@ -4,10 +4,10 @@ import msgspec
 
 from states.crypto.policy import Policy, is_satisfied
 from states.crypto.signatures import EvidenceSignature, verify_evidence
-from states.encoding import Codec
+from states.encoding import Codec, encode
 from states.errors import InvalidSignature
 from states.identity import PartyField, PatientIdField
-from states.parameters import Directory
+from states.parameters import Directory, NetworkParameters
 from states.sizes import Millis
 
 
@@ -42,15 +42,16 @@ SIGNED_ENROLMENT = Codec(SignedEnrolment, "signed enrolment", 1 << 15)
 
 
 def check_enrolment(
-    signed: SignedEnrolment, body: bytes, network: bytes, directory: Directory
+    signed: SignedEnrolment, parameters: NetworkParameters, directory: Directory
 ) -> Enrolment:
-    """Return the enrolment if both sides signed `body`, its encoding. Raises InvalidSignature."""
+    """Return the enrolment if both sides signed its encoding. Raises InvalidSignature, UnknownParty."""
     enrolment = signed.enrolment
+    body = encode(enrolment)
     keys = directory.identity_keys(enrolment.custodian, enrolment.from_time)
     if signed.custodian.key not in keys:
         raise InvalidSignature("enrolment", "not signed by the custodian")
     for signature in (signed.custodian, *signed.patient):
-        verify_evidence(signature, network, body)
+        verify_evidence(signature, parameters.network, body, parameters.relying)
     if not is_satisfied(enrolment.authority, frozenset(s.key for s in signed.patient)):
         raise InvalidSignature("enrolment", "not signed by the patient's authority")
     return enrolment

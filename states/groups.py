@@ -44,7 +44,9 @@ class Header(
         if counts[Group.OUTPUTS] != counts[Group.LOCKS]:
             raise ValueError("every output has a lock, and nothing else has")
         if counts[Group.NOTARY] != 1 or counts[Group.WINDOW] != 1 or counts[Group.PARAMETERS] != 1:
-            raise ValueError("a transaction names one notary, one time-window, one set of parameters")
+            raise ValueError(
+                "a transaction names one notary, one time-window, one set of parameters"
+            )
         if not counts[Group.COMMANDS]:
             raise ValueError("a transaction has a command")
 

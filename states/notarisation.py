@@ -170,5 +170,3 @@ def lock_signing_digest(network: bytes, tx: TransactionId) -> bytes:
 def spender_hash(tx: TransactionId) -> bytes:
     """H("spender", tx): shown in a conflict in place of the id."""
     return tagged_hash("spender", tx)
-
-

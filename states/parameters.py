@@ -175,7 +175,7 @@ def open_parameters(published: SignedParameters, network: bytes) -> NetworkParam
         raise InvalidSignature("network parameters", "they are of another network")
     if published.signature.key != parameters.founding_key:
         raise InvalidSignature("network parameters", "not signed by the founding key")
-    verify_evidence(published.signature, network, published.body)
+    verify_evidence(published.signature, network, published.body, parameters.relying)
     return parameters
 
 
@@ -188,8 +188,8 @@ def open_member(entry: SignedMember, parameters: NetworkParameters) -> Member:
         raise InvalidSignature("map entry", "not signed by the key that its DID names")
     if entry.operator.key not in parameters.operators:
         raise InvalidSignature("map entry", "not signed by an operator of the map")
-    verify_evidence(entry.founding, parameters.network, entry.body)
-    verify_evidence(entry.operator, parameters.network, entry.body)
+    verify_evidence(entry.founding, parameters.network, entry.body, parameters.relying)
+    verify_evidence(entry.operator, parameters.network, entry.body, parameters.relying)
     return member
 
 

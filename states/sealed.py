@@ -13,9 +13,7 @@ READERS_MAX = 8
 Role = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern="^[a-z-]+$")]
 
 
-class Place(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True
-):
+class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
     """A component's place: its group and its index there."""
 
     group: U8

@@ -9,7 +9,9 @@ from states.encoding import Codec
 from states.tearoff import Tearoff
 
 SIGNATURES_MAX = 64
-RECEIPT_CHARS_MAX = 16_384  # 2,048 inputs at most would be 88 kB of nullifiers; 240 fit, no flow needs ten
+RECEIPT_CHARS_MAX = (
+    16_384  # 2,048 inputs at most would be 88 kB of nullifiers; 240 fit, no flow needs ten
+)
 
 Signatures = Annotated[tuple[TransactionSignature, ...], msgspec.Meta(max_length=SIGNATURES_MAX)]
 

@@ -1,5 +1,6 @@
 """Tear-offs: any choice of a transaction's components, with one proof of them (specification §2.7)."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Annotated
@@ -107,12 +108,9 @@ def open_tearoff(tearoff: Tearoff) -> FilteredTransaction:
     if len(positions) != len(leaves) or positions[0] != 0:
         raise InvalidProof("tear-off", "each position has a leaf, and the header is the first")
     layout = layout_of(leaves[0])
-    if any(a >= b for a, b in zip(positions, positions[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(positions)):
         raise InvalidProof("tear-off", "positions do not ascend")
-    if len(positions) <= CACHED_SHAPE_MAX:
-        groups = _groups_of(leaves[0], positions)
-    else:
-        groups = _place(layout, positions)
+    groups = _groups_of(leaves[0], positions) if len(positions) <= CACHED_SHAPE_MAX else _place(layout, positions)
     for group, leaf in zip(groups, leaves[1:], strict=True):
         if not NONCE_SIZE + 1 < len(leaf) <= LEAF_BYTES_MAX or leaf[NONCE_SIZE] != group:
             raise InvalidProof("tear-off", f"a leaf of group {group} was expected")
@@ -120,7 +118,9 @@ def open_tearoff(tearoff: Tearoff) -> FilteredTransaction:
     return FilteredTransaction(TransactionId(root), layout, tearoff)
 
 
-def tear(leaves: Sequence[bytes | None], hashes: Sequence[bytes], positions: tuple[int, ...]) -> Tearoff:
+def tear(
+    leaves: Sequence[bytes | None], hashes: Sequence[bytes], positions: tuple[int, ...]
+) -> Tearoff:
     """Make a tear-off of a transaction whose leaf hashes are all known; `positions` start with 0."""
     shown = []
     for position in positions:
@@ -134,5 +134,3 @@ def tear(leaves: Sequence[bytes | None], hashes: Sequence[bytes], positions: tup
 def id_of(hashes: Sequence[bytes]) -> TransactionId:
     """Return the transaction id over all leaf hashes."""
     return TransactionId(root_of(hashes))
-
-

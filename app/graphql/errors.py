@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 import strawberry
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import GraphQLError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -78,21 +78,23 @@ class ErrorMask:
 
     entropy: Callable[[int], bytes]
 
-    def __call__(self, error: GraphQLError, code: ErrorCode) -> dict[str, Json]:
-        """Format one error. `code` is that of errors which graphql-core itself raised at this
-        stage.
+    def __call__(
+        self, error: GraphQLError, code: ErrorCode, *, of_a_field: bool = False
+    ) -> dict[str, Json]:
+        """Format one error. `code` is for what graphql-core itself says of a client's input.
+
+        Of a field's result, graphql-core's own words may quote the value ("Int cannot represent
+        …"): `of_a_field` masks them as well, all but those about an argument.
         """
         cause = _cause(error)
-        formatted = _located(error)
+        located = _located(error)
         if isinstance(cause, ApiError):
-            formatted["message"] = cause.message
-            formatted["extensions"] = {**cause.details, "code": cause.code.value}
-        elif cause is None:
-            formatted["message"] = error.message
-            formatted["extensions"] = {"code": _own_code(error, code).value}
-        else:
-            formatted |= self.unexpected(cause)
-        return formatted
+            return located | self.refusal(cause)
+        if not isinstance(cause, GraphQLError):
+            return located | self.unexpected(cause)
+        if of_a_field and not cause.message.startswith("Argument "):
+            return located | self.unexpected(cause)
+        return located | {"message": error.message, "extensions": {"code": code.value}}
 
     def unexpected(self, cause: BaseException) -> dict[str, Json]:
         """Log `cause` under a fresh id; return message and extensions without a word of it."""
@@ -125,16 +127,9 @@ def _located(error: GraphQLError) -> dict[str, Json]:
     return located
 
 
-def _cause(error: GraphQLError) -> BaseException | None:
-    # graphql-core wraps an exception once where it is raised and once more for each location it
-    # gains.
-    cause: BaseException | None = error
-    while isinstance(cause, GraphQLError):
+def _cause(error: GraphQLError) -> BaseException:
+    # graphql-core wraps an exception where it is raised, and again for each location it gains.
+    cause: BaseException = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     return cause
-
-
-def _own_code(error: GraphQLError, code: ErrorCode) -> ErrorCode:
-    if isinstance(error, GraphQLSyntaxError):
-        return ErrorCode.GRAPHQL_PARSE_FAILED
-    return code

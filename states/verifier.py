@@ -1,0 +1,270 @@
+"""Decides whether a transaction may be believed: the numbered list of specification §7."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from states.checkpoint import LogKeys
+from states.command import COMMAND
+from states.contract import Contracts, UnknownContract, tag_of
+from states.crypto.policy import is_satisfied, keys_of
+from states.crypto.signatures import TransactionSignature, verify_signature
+from states.encoding import Codec
+from states.errors import InvalidProof, InvalidSignature, LedgerError, MalformedBytes, OverLimit
+from states.groups import Group
+from states.identity import Party, PartyField
+from states.ledger import (
+    Data,
+    LedgerCommand,
+    LedgerSeal,
+    LedgerTransaction,
+    Resolved,
+    StateAndData,
+)
+from states.lock import LOCK
+from states.parameters import Directory, NetworkParameters, ParametersHistory
+from states.receipt import ReceiptVerifier, VerifiedReceipt
+from states.sealed import SEALED
+from states.signed import ProvenTransaction, SignedTransaction
+from states.sizes import Bytes32
+from states.state import STATE_REF, TRANSACTION_STATE, StateRef, TransactionState
+from states.tearoff import FilteredTransaction, open_tearoff
+from states.timewindow import TimeWindow, WindowRefused
+
+Resolve = Callable[[StateRef], TransactionState | None]
+"""What a verifier holds of a state that a transaction consumes or refers to."""
+
+ALWAYS_COMPLETE = (
+    Group.INPUTS,
+    Group.REFERENCES,
+    Group.COMMANDS,
+    Group.NOTARY,
+    Group.WINDOW,
+    Group.PARAMETERS,
+)
+
+NOTARY = Codec(PartyField, "notary", 256)
+WINDOW = Codec(TimeWindow, "time-window", 64)
+HASH = Codec(Bytes32, "hash", 64)
+
+
+class IncompleteTransaction(LedgerError):
+    """A tear-off hides what a verifier must see."""
+
+
+class UnresolvedInput(LedgerError):
+    """A transaction consumes a state that this holder has not got."""
+
+    def __init__(self, ref: StateRef) -> None:
+        super().__init__(f"state {ref.tx.hex()[:16]}:{ref.index} is not held here")
+        self.ref = ref
+
+
+class WrongNotary(LedgerError):
+    """A transaction mixes notaries, or names one that the network has not got."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTransaction:
+    """Proof, carried as a type, that steps 1 to 9 accepted this transaction; it has no receipt yet."""
+
+    filtered: FilteredTransaction
+    ledger: LedgerTransaction
+    signatures: tuple[TransactionSignature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedTransaction:
+    """Proof, carried as a type, that all steps accepted this transaction, its receipt included."""
+
+    checked: CheckedTransaction
+    proven: ProvenTransaction
+    receipt: VerifiedReceipt
+
+
+class Verifier:
+    """The ledger's rules for one network, then every contract's.
+
+    It holds no history: `resolve` gives what the caller holds of consumed and referred states. Whoever records a
+    transaction asks for `held=True`: then every input must be resolved, so that no clause about it is left out.
+    """
+
+    def __init__(
+        self, parameters: ParametersHistory, contracts: Contracts, directory: Directory
+    ) -> None:
+        self.parameters = parameters
+        self.contracts = contracts
+        self.directory = directory
+        self._receipts: dict[bytes, ReceiptVerifier] = {}
+
+    def verify(
+        self, proven: ProvenTransaction, resolve: Resolve, *, held: bool
+    ) -> VerifiedTransaction:
+        """Check a notarised transaction. Raises a LedgerError that names what is wrong."""
+        signed = SignedTransaction(proven.tearoff, proven.signatures)
+        checked = self.check(signed, resolve, held=held)
+        receipt = self.check_receipt(checked, proven.receipt)  # §7.10
+        return VerifiedTransaction(checked, proven, receipt)
+
+    def check(
+        self, signed: SignedTransaction, resolve: Resolve, *, held: bool, partly: bool = False
+    ) -> CheckedTransaction:
+        """Check all but the receipt; with `partly`, signatures may still be missing, none may be wrong."""
+        filtered = open_tearoff(signed.tearoff)  # §7.1
+        for group in ALWAYS_COMPLETE:  # §7.2
+            if not filtered.is_complete(group):
+                raise IncompleteTransaction(f"group {group.name.lower()} is not all shown")
+        ledger = self._read(filtered, resolve)  # §7.3, §7.4
+        self._check_notary(ledger)  # §7.5
+        self._check_contracts_allowed(ledger)  # §7.6
+        self._check_locks(filtered)  # §7.7
+        if held:
+            for item in ledger.inputs:
+                if item.held is None:
+                    raise UnresolvedInput(item.ref)
+        self._run_contracts(ledger)  # §7.8
+        self._check_signatures(ledger, signed.signatures, partly=partly)  # §7.9
+        return CheckedTransaction(filtered, ledger, signed.signatures)
+
+    def check_receipt(self, checked: CheckedTransaction, text: str) -> VerifiedReceipt:
+        """§7.10: the notary's log holds this transaction, inside its window."""
+        ledger = checked.ledger
+        receipt = self.receipts_of(ledger.notary, ledger.parameters).verify(ledger.id, text)
+        if receipt.entry.at not in ledger.window:
+            raise InvalidProof("receipt", "committed outside the time-window")
+        if len(receipt.entry.nullifiers) != ledger.count(Group.INPUTS):
+            raise InvalidProof("receipt", "not one nullifier for each input")
+        return receipt
+
+    def receipts_of(self, notary: Party, parameters: NetworkParameters) -> ReceiptVerifier:
+        """Return the verifier of a notary's receipts; raises WrongNotary."""
+        info = parameters.notary(notary)
+        if info is None:
+            raise WrongNotary(f"{notary} is no notary of this network")
+        known = self._receipts.get(info.log_key)
+        if known is None:
+            known = ReceiptVerifier(LogKeys.of(info.origin, info.log_key, info.cosigner_key))
+            self._receipts[info.log_key] = known
+        return known
+
+    # -- the steps ---------------------------------------------------------------------------------
+
+    def _read(self, filtered: FilteredTransaction, resolve: Resolve) -> LedgerTransaction:
+        """§7.3 every shown component decodes strictly; §7.4 parameters and window fit."""
+        single = {
+            group: filtered.component(group, 0)
+            for group in (Group.NOTARY, Group.WINDOW, Group.PARAMETERS)
+        }
+        window = WINDOW.decode(single[Group.WINDOW] or b"")
+        named = HASH.decode(single[Group.PARAMETERS] or b"")
+        parameters = self.parameters.by_id(named)
+        in_force, _ = self.parameters.in_force(window.from_time)
+        if named != in_force:
+            raise WindowRefused("the parameters named are not in force when the window opens")
+        if window.length_ms > parameters.limits.window_ms:
+            raise OverLimit("time-window in ms", window.length_ms, parameters.limits.window_ms)
+        return LedgerTransaction(
+            id=filtered.id,
+            notary=NOTARY.decode(single[Group.NOTARY] or b""),
+            window=window,
+            parameters=parameters,
+            counts=filtered.counts,
+            inputs=self._resolved(filtered, Group.INPUTS, resolve),
+            references=self._resolved(filtered, Group.REFERENCES, resolve),
+            outputs={i: self._state(c) for i, c in filtered.components(Group.OUTPUTS)},
+            commands=tuple(self._command(c) for _, c in filtered.components(Group.COMMANDS)),
+            sealed=tuple(self._seal(filtered, i, c) for i, c in filtered.components(Group.SEALED)),
+            attachments=tuple(HASH.decode(c) for _, c in filtered.components(Group.ATTACHMENTS)),
+            directory=self.directory,
+        )
+
+    def _resolved(
+        self, filtered: FilteredTransaction, group: Group, resolve: Resolve
+    ) -> tuple[Resolved, ...]:
+        refs = [STATE_REF.decode(component) for _, component in filtered.components(group)]
+        if len(set(refs)) != len(refs):
+            raise MalformedBytes(group.name.lower(), "a state is named twice")
+        return tuple(
+            Resolved(ref, None if held is None else StateAndData(held, self._data(held)))
+            for ref, held in ((ref, resolve(ref)) for ref in refs)
+        )
+
+    def _state(self, component: bytes) -> StateAndData:
+        state = TRANSACTION_STATE.decode(component)
+        return StateAndData(state, self._data(state))
+
+    def _data(self, state: TransactionState) -> Data:
+        contract = self.contracts.named(state.contract)
+        data = self.contracts.states.decode(state.data)
+        if tag_of(type(data)) != contract.name:
+            raise MalformedBytes("state", f"contract {contract.name} over another subject's data")
+        return data
+
+    def _command(self, component: bytes) -> LedgerCommand:
+        command = COMMAND.decode(component)
+        return LedgerCommand(self.contracts.commands.decode(command.data), command.signers)
+
+    def _seal(self, filtered: FilteredTransaction, index: int, component: bytes) -> LedgerSeal:
+        sealed = SEALED.decode(component)
+        about = sealed.about
+        if about.group >= len(Group) or about.index >= filtered.counts[about.group]:
+            raise MalformedBytes("sealed component", "about a component that is not there")
+        return LedgerSeal(index, sealed, self.contracts.seals.decode(sealed.data))
+
+    def _check_notary(self, ledger: LedgerTransaction) -> None:
+        """§7.5: one notary, of this network, for the transaction and all that it consumes or refers to."""
+        if ledger.parameters.notary(ledger.notary) is None:
+            raise WrongNotary(f"{ledger.notary} is no notary of this network")
+        for item in (*ledger.inputs, *ledger.references):
+            if item.held is not None and item.held.state.notary != ledger.notary:
+                raise WrongNotary("an input or reference is with another notary")
+
+    def _check_contracts_allowed(self, ledger: LedgerTransaction) -> None:
+        """§7.6: the network allows each contract, by corpus hash, when the window opens."""
+        at = ledger.window.from_time
+        for name in _contract_names(ledger):
+            contract = self.contracts.named(name)
+            if not ledger.parameters.allows(contract.name, contract.corpus, at):
+                raise UnknownContract(name, "the network does not allow it at that time")
+
+    def _check_locks(self, filtered: FilteredTransaction) -> None:
+        """§7.7: each shown output shows its lock, and no label is there twice."""
+        locks = {index: LOCK.decode(c) for index, c in filtered.components(Group.LOCKS)}
+        for index, _ in filtered.components(Group.OUTPUTS):
+            if index not in locks:
+                raise IncompleteTransaction(f"output {index} is shown without its lock")
+        if len({lock.label for lock in locks.values()}) != len(locks):
+            raise MalformedBytes("locks", "a label is there twice")
+
+    def _run_contracts(self, ledger: LedgerTransaction) -> None:
+        """§7.8: every contract of a command or a shown or resolved state accepts, or one refuses."""
+        involved = {self.contracts.of_command(command.data).name for command in ledger.commands}
+        for name in sorted(involved | _contract_names(ledger)):
+            self.contracts.named(name).verify(ledger)
+
+    def _check_signatures(
+        self,
+        ledger: LedgerTransaction,
+        signatures: tuple[TransactionSignature, ...],
+        *,
+        partly: bool,
+    ) -> None:
+        """§7.9: every policy of the commands is satisfied, by the required signatures and no others."""
+        policies = ledger.signer_policies()
+        wanted = frozenset().union(*(keys_of(policy) for policy in policies))
+        keys = [signature.key for signature in signatures]
+        if len(set(keys)) != len(keys):
+            raise InvalidSignature("transaction", "one key signed twice")
+        for signature in signatures:
+            if signature.key not in wanted:
+                raise InvalidSignature("transaction", "signed by a key that no command asks for")
+            verify_signature(
+                signature, ledger.parameters.network, ledger.id, ledger.parameters.relying
+            )
+        signed = frozenset(keys)
+        if not partly and not all(is_satisfied(policy, signed) for policy in policies):
+            raise InvalidSignature("transaction", "a required signature is missing")
+
+
+def _contract_names(ledger: LedgerTransaction) -> set[str]:
+    held: Iterable[StateAndData] = (item.held for item in ledger.inputs if item.held is not None)
+    return {each.state.contract for each in (*ledger.outputs.values(), *held)}
