@@ -227,11 +227,11 @@ def verify_consistency(
 ) -> None:
     """Check (RFC 9162 §2.1.4.2) that a tree of `new` leaves begins with that of `old` leaves.
 
-    Between equal sizes the path must be empty. Raises InvalidProof, also where only `old` is 0: all
-    trees begin with the empty one, there is nothing to prove.
+    Between equal sizes the path must be empty. Raises InvalidProof, also where `old` is 0: all trees
+    begin with the empty one, there is nothing to prove.
     """
     what = "consistency path"
-    if old == new and not path and old_root == new_root:
+    if 0 < old == new and not path and old_root == new_root:
         return
     if not 0 < old < new <= SIZE_MAX:
         raise InvalidProof(what, f"cannot lead from {old} to {new} leaves with these roots")

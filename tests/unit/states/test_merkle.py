@@ -56,6 +56,10 @@ def vectors(kind: str) -> list[Path]:
     return sorted((VECTORS / kind).rglob("*.json"))
 
 
+def name(file: Path) -> str:
+    return str(file.relative_to(VECTORS))
+
+
 def data(text: str | None) -> bytes:
     return b64decode(text or "")
 
@@ -105,7 +109,7 @@ def hashes(count: int) -> list[bytes]:
 
 
 @needs_vectors
-@pytest.mark.parametrize("file", vectors("inclusion"), ids=str)
+@pytest.mark.parametrize("file", vectors("inclusion"), ids=name)
 def test_inclusion_vector(file: Path) -> None:
     vector = msgspec.json.decode(file.read_bytes(), type=InclusionVector)
     arguments = (
@@ -123,7 +127,7 @@ def test_inclusion_vector(file: Path) -> None:
 
 
 @needs_vectors
-@pytest.mark.parametrize("file", vectors("consistency"), ids=str)
+@pytest.mark.parametrize("file", vectors("consistency"), ids=name)
 def test_consistency_vector(file: Path) -> None:
     vector = msgspec.json.decode(file.read_bytes(), type=ConsistencyVector)
     arguments = (
