@@ -24,30 +24,29 @@ def test_a_well_formed_map_is_accepted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why"),
     [
-        "",
-        "80",  # an array
-        "f6",
-        "a0 00",  # a byte after it
-        "a1 01",  # a value is missing
-        "a1",
-        "a1 01 63 6162",  # text cut short
-        "a1 01 19 01",  # argument cut short
-        "a1 01 5b ffffffffffffffff",
-        "bb ffffffffffffffff",
-        "bf ff",  # indefinite
-        "a1 01 5f 41 00 ff",
-        "a1 01 ff",
-        "a1 01 1c",  # reserved
-        "a1 01 c0 60",  # a tag
-        "a1 01 e0",  # an unassigned simple value
-        "a1 01 f8 ff",
-        "a1 01 a1 01 a1 01 a1 01 80 01",
-        "a1 01 a1 01 a1 01 a1 01 a1 01 00",  # too deep
-        "a1 01" + "81" * 5000 + "00",
+        ("", "not a CBOR map"),
+        ("80", "not a CBOR map"),
+        ("f6", "not a CBOR map"),
+        ("a0 00", "bytes after"),
+        ("a1 01", "cut short"),
+        ("a1", "cut short"),
+        ("a1 01 63 6162", "cut short"),
+        ("a1 01 19 01", "cut short"),
+        ("a1 01 5b ffffffffffffffff", "cut short"),
+        ("bb ffffffffffffffff", "cut short"),
+        ("bf ff", "indefinite"),
+        ("a1 01 5f 41 00 ff", "indefinite"),
+        ("a1 01 ff", "indefinite"),
+        ("a1 01 1c", "reserved"),
+        ("a1 01 f8 ff", "reserved"),
+        ("a1 01 c0 60", "a tag"),
+        ("a1 01 e0", "simple value"),
+        ("a1 01 a1 01 a1 01 a1 01 a1 01 00", "deep"),
+        ("a1 01" + "81" * 5000 + "00", "deep"),
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"map|cut|tag|indefinite|simple|deep"):
+def test_anything_else_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
         require_one_map(bytes.fromhex(text))

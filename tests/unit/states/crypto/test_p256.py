@@ -111,6 +111,7 @@ def test_a_signature_of_another_message_key_or_length_is_refused() -> None:
     assert not verify(other.public, b"message", signature)
     assert not verify(signer.public, b"message", signature + b"\0")
     assert not verify(signer.public, b"message", signature[1:])
+    assert not verify(signer.public, b"message", signature[:32] + b"\0" + signature[32:])
     assert not verify(signer.public, b"message", signer.sign_der(b"message"))
     assert not verify_der(signer.public, b"message", signature)
 
@@ -153,6 +154,13 @@ def test_der_has_one_form() -> None:
 )
 def test_what_is_no_point_of_the_curve_verifies_nothing(public: bytes) -> None:
     assert not verify(public, b"message", P256Signer(RFC6979_SCALAR).sign(b"message"))
+
+
+def test_a_point_that_is_not_compressed_verifies_nothing() -> None:
+    signer = P256Signer(RFC6979_SCALAR)
+    y = "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299"
+    uncompressed = b"\x04" + signer.public[1:] + bytes.fromhex(y)
+    assert not verify(uncompressed, b"message", signer.sign(b"message"))
 
 
 @pytest.mark.parametrize(
