@@ -13,6 +13,7 @@ from states.sizes import Bytes16
 R = TypeVar("R")
 M = TypeVar("M", bound=msgspec.Struct)
 T_co = TypeVar("T_co", covariant=True)
+M_contra = TypeVar("M_contra", bound=msgspec.Struct, contravariant=True)
 J = TypeVar("J")
 
 Parts = tuple[Annotated[bytes, msgspec.Meta(min_length=16, max_length=33)], ...]
@@ -197,11 +198,14 @@ class Flow(Protocol):
     async def call(self, flow: FlowContext) -> msgspec.Struct: ...
 
 
-class Responder(Protocol):
-    """The other side of a session: what an INIT of this name starts."""
+class Responder(Protocol[M_contra]):
+    """The other side of a session: what an INIT that names it starts, with a first message of type `first`."""
+
+    name: ClassVar[str]
+    first: ClassVar[type[msgspec.Struct]]
 
     async def call(
-        self, flow: FlowContext, session: FlowSession, first: Untrusted[msgspec.Struct]
+        self, flow: FlowContext, session: FlowSession, first: Untrusted[M_contra]
     ) -> msgspec.Struct: ...
 
 

@@ -1,0 +1,118 @@
+"""Bringing recorded transactions to those whom they concern, and fetching what one of them rests on (§5)."""
+
+from typing import ClassVar
+
+import msgspec
+
+from flows.flow import FlowContext, FlowRefused, FlowSession, Parked, Parts, Untrusted
+from flows.notices import post
+from flows.services import (
+    FETCH_MAX,
+    Done,
+    FindHeldBy,
+    Recorded,
+    Taken,
+    TakeTransactions,
+    Transactions,
+    transaction_part,
+)
+from states.errors import MalformedBytes
+from states.identity import Party
+from states.state import TransactionIdField
+
+ROUNDS_MAX = (
+    256  # a participant lacks a few versions of its own chain, never an unbounded backchain
+)
+
+
+class Deliver(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="deliver/1"
+):
+    """A letter: a notarised transaction that concerns you; it comes as a part (proven/1)."""
+
+    tx: TransactionIdField
+
+
+class Fetch(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="fetch/1"
+):
+    """Bring me these transactions, of which I am a holder."""
+
+    transactions: Transactions
+
+
+class Bring(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="bring/1"
+):
+    """Transactions in order of record, one part (proven/1) each; those that you may not have are left out."""
+
+    transactions: Transactions
+
+
+def deliver(flow: FlowContext, recorded: Recorded, but: tuple[Party, ...] = ()) -> None:
+    """Bring a recorded transaction to its other holders: by letters, which outlive the flow and never expire."""
+    for party in recorded.deliver_to:
+        if party not in but:
+            flow.letter(
+                party, TakeDelivery.name, Deliver(recorded.tx), (transaction_part(recorded.tx),)
+            )
+
+
+async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, taken: Taken) -> Taken:
+    """Fetch from `peer` what the transactions in `parts` consume, as far as this node is a holder, and take all.
+
+    Raises Parked where the peer does not have it: another holder may bring it later.
+    """
+    flow.progress("fetching earlier transactions")
+    waiting: Parts = parts
+    for _ in range(ROUNDS_MAX):
+        wanted = tuple(sorted({ref.tx for ref in taken.missing}))[:FETCH_MAX]
+        session = flow.initiate(peer, GiveTransactions.name, Fetch(wanted))
+        brought = await session.receive(Bring)
+        if not brought.check(lambda said: said.transactions):
+            raise Parked("a delivered transaction consumes a state that its bringer does not hold")
+        waiting = brought.parts + waiting
+        taken = await TakeTransactions(peer, waiting)
+        if not taken.missing:
+            return taken
+    raise Parked("a delivered transaction rests on too many that are missing here")
+
+
+class TakeDelivery:
+    """Responder of the letter `Deliver`: verify what a holder brought, fetch what is missing, record."""
+
+    name: ClassVar[str] = "take-delivery/1"
+    first: ClassVar[type[msgspec.Struct]] = Deliver
+
+    async def call(
+        self, flow: FlowContext, session: FlowSession, first: Untrusted[Deliver]
+    ) -> Done:
+        flow.progress("checking a delivered transaction")
+        if len(first.parts) != 1:
+            raise MalformedBytes("delivery", "it comes with one part")
+        taken = await TakeTransactions(session.counterparty, first.parts)
+        if taken.missing:
+            taken = await resolve_transactions(flow, session.counterparty, first.parts, taken)
+        post(flow, taken.letters)
+        flow.progress("recorded")
+        return Done()
+
+
+class GiveTransactions:
+    """Responder of `Fetch`: give a holder its own transactions again."""
+
+    name: ClassVar[str] = "give-transactions/1"
+    first: ClassVar[type[msgspec.Struct]] = Fetch
+
+    async def call(self, flow: FlowContext, session: FlowSession, first: Untrusted[Fetch]) -> Done:
+        flow.progress("bringing earlier transactions")
+        wanted = first.check(_asked)
+        found = await FindHeldBy(session.counterparty, wanted)
+        session.send(Bring(found.transactions), tuple(map(transaction_part, found.transactions)))
+        return Done()
+
+
+def _asked(said: Fetch) -> Transactions:
+    if not said.transactions:
+        raise FlowRefused("nothing-asked", "name the transactions to bring")
+    return said.transactions

@@ -1,0 +1,57 @@
+"""A node that was restored from an old backup gets back what it had: from its peers, by flow (§5)."""
+
+from typing import ClassVar
+
+import msgspec
+
+from flows.delivery import Bring, resolve_transactions
+from flows.flow import FlowContext, FlowSession, Untrusted
+from flows.notices import post
+from flows.services import Done, FindSince, TakeTransactions, transaction_part
+from states.identity import Party, PartyField
+from states.sizes import Millis
+
+
+class Recall(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="recall/1"
+):
+    """Bring me all that you recorded since then and of which I am a holder."""
+
+    since: Millis
+
+
+class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
+    """Ask one peer for everything since a moment before the backup; twice is once, by id."""
+
+    peer: PartyField
+    since: Millis
+
+    async def call(self, flow: FlowContext) -> Done:
+        flow.progress("asking a peer for what this node has lost")
+        session = flow.initiate(Party(self.peer), Remind.name, Recall(self.since))
+        while True:
+            brought = await session.receive(Bring)
+            if not brought.check(lambda said: said.transactions):
+                return Done()
+            taken = await TakeTransactions(session.counterparty, brought.parts)
+            if taken.missing:
+                taken = await resolve_transactions(flow, session.counterparty, brought.parts, taken)
+            post(flow, taken.letters)
+
+
+class Remind:
+    """Responder of `Recall`: page through what the restored peer holds too."""
+
+    name: ClassVar[str] = "remind/1"
+    first: ClassVar[type[msgspec.Struct]] = Recall
+
+    async def call(self, flow: FlowContext, session: FlowSession, first: Untrusted[Recall]) -> Done:
+        flow.progress("reminding a restored peer")
+        since, after = first.check(lambda said: said.since), b""
+        while True:
+            found = await FindSince(session.counterparty, since, after)
+            parts = tuple(map(transaction_part, found.transactions))
+            session.send(Bring(found.transactions), parts)
+            if not found.transactions:
+                return Done()
+            after = found.transactions[-1]

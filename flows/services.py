@@ -1,0 +1,155 @@
+"""What the ledger's flows ask of their node: each request is answered inside the step's transaction (§1.4)."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from flows.flow import Parts, Request
+from flows.notices import Letter
+from states.crypto.signatures import TransactionSignature
+from states.identity import Party, PartyField
+from states.sizes import Millis
+from states.state import StateRef, TransactionId, TransactionIdField
+
+PARTIES_MAX = 16
+FETCH_MAX = 64  # transactions a message brings: as many as it may have parts
+
+Transactions = Annotated[tuple[TransactionIdField, ...], msgspec.Meta(max_length=FETCH_MAX)]
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
+    """It was done; there is nothing to tell."""
+
+
+class Moment(msgspec.Struct, frozen=True, array_like=True, tag="moment"):
+    """A reading of the node's clock."""
+
+    at: Millis
+
+
+class Now(Request[Moment], frozen=True, array_like=True, tag="now"):
+    """What does the node's clock show?"""
+
+    answers: ClassVar[type[msgspec.Struct]] = Moment
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+    """A transaction that lies durably in the vault, not yet notarised.
+
+    `others` are the parties whose signatures are still missing.
+    """
+
+    tx: TransactionIdField
+    until: Millis
+    others: tuple[PartyField, ...]
+
+
+class HoldProposal(Request[Held], frozen=True, array_like=True, tag="hold-proposal"):
+    """Verify a peer's proposal (a part holding signed/1), sign it for this node, and hold it.
+
+    `purpose` names the check that the subject makes beside the contract ("disclosure", "transfer"); `context` is
+    the row that says what was asked for. Raises a LedgerError where anything is not as asked.
+    """
+
+    answers: ClassVar[type[msgspec.Struct]] = Held
+    peer: Party
+    part: bytes
+    purpose: str
+    context: bytes
+
+
+class Signatures(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="signatures/1"
+):
+    """Signatures over a held transaction; also the message by which signers exchange them."""
+
+    tx: TransactionIdField
+    signatures: Annotated[tuple[TransactionSignature, ...], msgspec.Meta(max_length=64)]
+
+
+class OwnSignatures(Request[Signatures], frozen=True, array_like=True, tag="own-signatures"):
+    """Which signatures, its own or collected, has this node on a held transaction?"""
+
+    answers: ClassVar[type[msgspec.Struct]] = Signatures
+    tx: TransactionId
+
+
+class AddSignatures(Request[Held], frozen=True, array_like=True, tag="add-signatures"):
+    """Verify a peer's signatures on a held transaction and keep them. Raises InvalidSignature."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Held
+    peer: Party
+    signatures: Signatures
+
+
+class Recorded(msgspec.Struct, frozen=True, array_like=True, tag="recorded"):
+    """A recorded transaction, and the holders to whom this node brings it (none if it was recorded before)."""
+
+    tx: TransactionIdField
+    deliver_to: Annotated[tuple[PartyField, ...], msgspec.Meta(max_length=PARTIES_MAX)]
+
+
+class Record(Request[Recorded], frozen=True, array_like=True, tag="record"):
+    """Check a receipt for a held transaction and record it: outputs live, inputs consumed. Twice is once."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Recorded
+    tx: TransactionId
+    receipt: str
+
+
+class Drop(Request[Done], frozen=True, array_like=True, tag="drop"):
+    """Forget a held transaction of which the notary's answer says that it is not and never will be committed."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
+    tx: TransactionId
+    why: str
+
+
+class Taken(msgspec.Struct, frozen=True, array_like=True, tag="taken"):
+    """What became of transactions that somebody brought.
+
+    Recorded if `missing` is empty; else nothing was recorded, because these states are not held here. `letters` are
+    notices that this node now owes others (an *in force since*, a withdrawal).
+    """
+
+    missing: tuple[StateRef, ...] = ()
+    letters: tuple[Letter, ...] = ()
+
+
+class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-transactions"):
+    """Verify notarised transactions that a holder brought (parts holding proven/1) and record them, in order.
+
+    Raises a LedgerError for one that is refused. Twice is once, by id.
+    """
+
+    answers: ClassVar[type[msgspec.Struct]] = Taken
+    peer: Party
+    parts: Parts
+
+
+class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
+    """Recorded transactions that the peer may have, in order of record."""
+
+    transactions: Transactions
+
+
+class FindHeldBy(Request[Found], frozen=True, array_like=True, tag="find-held-by"):
+    """Which of these transactions are recorded here with the peer as a holder? Others are as if unknown."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Found
+    peer: Party
+    transactions: Transactions
+
+
+class FindSince(Request[Found], frozen=True, array_like=True, tag="find-since"):
+    """The next transactions, in order of record after `after`, of which the peer is a holder."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Found
+    peer: Party
+    since: int
+    after: bytes
+
+
+def transaction_part(tx: bytes) -> bytes:
+    """Return the part id of a transaction of the vault: torn off, when it is sent, to what the receiver may read."""
+    return b"t" + tx
