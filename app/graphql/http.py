@@ -30,6 +30,7 @@ _STATUS_OF = {
     ErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
 _ALSO_FOR_JSON = frozenset({401, 429, 500})  # the others are 200 where only JSON is understood
+_COMPLETE = b"event: complete\ndata:\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,7 @@ class GraphQLHttp:
             unknown = ApiError(ErrorCode.UNAUTHENTICATED, "sign in and send a bearer token")
             return _json(_plain(media), self.engine.refusal(unknown))
         try:
-            ask = await self._ask(request)
-            prepared = self.engine.prepare(ask, caller)
+            prepared = self.engine.prepare(await self._ask(request), caller)
             self._check_method(request, prepared)
         except BadRequest as refused:
             return _told(_plain(media), refused)
@@ -59,6 +59,11 @@ class GraphQLHttp:
             if media is MediaType.EVENT_STREAM:
                 return _event_stream(_events(_one(refused.answer)))
             return _json(media, refused.answer)
+        return await self._run(request, media, prepared, caller)
+
+    async def _run(
+        self, request: Request, media: MediaType, prepared: Prepared, caller: Caller
+    ) -> Response:
         if media is MediaType.EVENT_STREAM:
             return self._stream(request, prepared, caller)
         if prepared.kind is OperationType.SUBSCRIPTION:
@@ -99,9 +104,16 @@ class GraphQLHttp:
 
     def _stream(self, request: Request, prepared: Prepared, caller: Caller) -> Response:
         answers = self._answers(prepared, caller, lambda: self.caller_of(request))
-        signed_in = lambda: self.caller_of(request) is not None  # noqa: E731
+        ended = ApiError(ErrorCode.UNAUTHENTICATED, "the session has ended")
+        last_words = _next_event(self.engine.refusal(ended, prepared.extensions)) + _COMPLETE
+
+        def beat() -> tuple[bytes, bool]:
+            if self.caller_of(request) is None:
+                return last_words, True
+            return b":\n\n", False
+
         beat_s = self.engine.limits.heartbeat_seconds
-        return _event_stream(_with_heartbeat(_events(answers), beat_s, signed_in))
+        return _event_stream(_with_heartbeat(_events(answers), beat_s, beat))
 
     async def _answers(
         self, prepared: Prepared, caller: Caller, caller_now: Callable[[], Caller | None]
@@ -178,23 +190,30 @@ async def _one(answer: Answer) -> AsyncGenerator[Answer, None]:
 async def _events(answers: AsyncGenerator[Answer, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(answers):
         async for answer in answers:
-            yield b"event: next\ndata: " + orjson.dumps(answer.formatted()) + b"\n\n"
-    yield b"event: complete\ndata:\n\n"
+            yield _next_event(answer)
+    yield _COMPLETE
+
+
+def _next_event(answer: Answer) -> bytes:
+    return b"event: next\ndata: " + orjson.dumps(answer.formatted()) + b"\n\n"
 
 
 async def _with_heartbeat(
-    events: AsyncGenerator[bytes, None], beat_s: float, signed_in: Callable[[], bool]
+    events: AsyncGenerator[bytes, None], beat_s: float, beat: Callable[[], tuple[bytes, bool]]
 ) -> AsyncGenerator[bytes, None]:
-    """Pass events on, a comment where none came for `beat_s`, and end when nobody is signed in."""
+    """Pass events on, and what `beat` says where none came for `beat_s`; its flag ends the
+    stream.
+    """
     waiting: asyncio.Task[bytes | None] | None = None
     try:
         while True:
             waiting = waiting or asyncio.create_task(_next(events))
             done, _ = await asyncio.wait({waiting}, timeout=beat_s)
             if not done:
-                if not signed_in():
+                said, last = beat()
+                yield said
+                if last:
                     return
-                yield b":\n\n"
                 continue
             event = waiting.result()
             waiting = None

@@ -1,10 +1,13 @@
-"""Which media type answers an Accept header (RFC 9110 §12.5.1), and which body a Content-Type names."""
+"""Which media type answers an Accept header (RFC 9110 §12.5.1), and which body a Content-Type
+names.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 HEADER_CHARS_MAX = 2_000
 ENTRIES_MAX = 50
+BY_NAME, BY_KIND, ANY, NOT_AT_ALL = 3, 2, 1, 0  # how closely a range names a media type
 
 
 class MediaType(StrEnum):
@@ -22,13 +25,13 @@ class _Range:
     quality: float
 
     def closeness(self, media: MediaType) -> int:
-        """Return how exactly this range names `media`: 0 not at all, 3 by name."""
+        """Return how exactly this range names `media`."""
         kind, _, subkind = media.value.partition("/")
         if (self.kind, self.subkind) == (kind, subkind):
-            return 3
+            return BY_NAME
         if (self.kind, self.subkind) == (kind, "*"):
-            return 2
-        return 1 if (self.kind, self.subkind) == ("*", "*") else 0
+            return BY_KIND
+        return ANY if (self.kind, self.subkind) == ("*", "*") else NOT_AT_ALL
 
 
 def accepted(header: str) -> MediaType | None:
@@ -44,9 +47,10 @@ def accepted(header: str) -> MediaType | None:
     chosen = None
     for preference, media in enumerate(MediaType):
         closeness, quality = max(
-            ((one.closeness(media), one.quality) for one in ranges), default=(0, 0.0)
+            ((one.closeness(media), one.quality) for one in ranges), default=(NOT_AT_ALL, 0.0)
         )
-        if closeness == 0 or quality <= 0 or (media is MediaType.EVENT_STREAM and closeness < 3):  # noqa: PLR2004
+        asked_for = BY_NAME if media is MediaType.EVENT_STREAM else ANY
+        if closeness < asked_for or quality <= 0:
             continue
         rank = (quality, closeness, -preference)
         if best is None or rank > best:

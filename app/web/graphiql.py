@@ -1,0 +1,45 @@
+"""GraphiQL, served whole from this node: no script, style or font from anywhere else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+STATIC = Path(__file__).parent / "static"
+
+
+class ExampleQuery(msgspec.Struct, frozen=True):
+    """A query that opens as a tab; `variables` is JSON text."""
+
+    title: str
+    query: str
+    variables: str = ""
+
+
+def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
+    """Return the page, its examples, and the static files below /static."""
+    examples_body = msgspec.json.encode(list(examples))
+
+    async def page(_: Request) -> Response:
+        return FileResponse(STATIC / "graphiql" / "index.html", media_type="text/html")
+
+    async def shown_examples(_: Request) -> Response:
+        return Response(examples_body, media_type="application/json")
+
+    static = Mount(
+        "/static",
+        StaticFiles(directory=STATIC, follow_symlink=False),
+        name="static",
+        middleware=[Middleware(GZipMiddleware, minimum_size=2_048)],
+    )
+    return (
+        Route("/graphiql", page),
+        Route("/graphiql/examples.json", shown_examples),
+        static,
+    )

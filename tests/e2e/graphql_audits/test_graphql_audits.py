@@ -1,0 +1,92 @@
+"""The production server passes every audit of graphql-http, with sign-in and limits on."""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+AUDIT_IDS = ROOT.parent / "shared" / "data" / "vectors" / "graphql-http" / "audit-ids.json"
+AUDITS = 61
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the audits outside the repository, exactly as locked."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("missing: node and npm")
+    project = tmp_path_factory.mktemp("audits")
+    for name in ("package.json", "package-lock.json", ".npmrc", "audit.js"):
+        shutil.copy(HERE / name, project / name)
+    installed = subprocess.run(
+        ["npm", "ci"], cwd=project, capture_output=True, text=True, timeout=180, check=False
+    )
+    if installed.returncode != 0:
+        pytest.skip(f"missing: the npm package graphql-http ({installed.stderr.strip()[-200:]})")
+    return project
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, str]]:
+    """Start the server's process; yield its address and a token."""
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "server.py")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        yield said["url"], sign_in(said)
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def sign_in(said: dict[str, str]) -> str:
+    connection = http.client.HTTPConnection(urlsplit(said["url"]).netloc, timeout=15)
+    try:
+        body = json.dumps({"user": said["user"], "password": said["password"]})
+        connection.request("POST", "/sign-in", body, {"content-type": "application/json"})
+        token = json.loads(connection.getresponse().read())["token"]
+    finally:
+        connection.close()
+    assert isinstance(token, str)
+    return token
+
+
+def expected_audits() -> set[str]:
+    if not AUDIT_IDS.exists():
+        pytest.skip("missing: data/vectors/graphql-http/audit-ids.json")
+    return {audit["id"] for audit in json.loads(AUDIT_IDS.read_bytes())}
+
+
+def test_every_audit_is_ok(node_modules: Path, server: tuple[str, str]) -> None:
+    url, token = server
+    expected = expected_audits()
+    ran = subprocess.run(
+        ["node", "audit.js", url + "/graphql"],
+        cwd=node_modules,
+        env={**os.environ, "CARECORD_TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    results = json.loads(ran.stdout)
+    assert [result for result in results if result["status"] != "ok"] == []
+    assert {result["id"] for result in results} == expected
+    assert len(results) == AUDITS
