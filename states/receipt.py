@@ -12,7 +12,7 @@ from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from states.checkpoint import LogKeys, VerifiedCheckpoint, parse_decimal
+from states.checkpoint import Checkpoint, LogKeys, VerifiedCheckpoint, parse_decimal
 from states.crypto.hashes import HASH_SIZE
 from states.crypto.merkle import leaf_hash, verify_inclusion
 from states.errors import MalformedBytes, OverLimit
@@ -127,12 +127,12 @@ def read_receipt(text: str) -> Receipt:
     Raises OverLimit above RECEIPT_LENGTH_MAX characters or PATH_MAX hashes, and MalformedBytes.
     """
     receipt = _read(text)
-    parse_note(receipt.note)
+    Checkpoint.parse(parse_note(receipt.note).text)
     return receipt
 
 
 def _read(text: str) -> Receipt:
-    """`read_receipt`, but for the note."""
+    """Read all but the checkpoint: what `ReceiptVerifier` has seen it need not read again."""
     if len(text) > RECEIPT_LENGTH_MAX:
         raise OverLimit("receipt in characters", len(text), RECEIPT_LENGTH_MAX)
     head, _, note = text.partition("\n\n")

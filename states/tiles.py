@@ -78,7 +78,8 @@ def parse_path(path: str) -> TileName:
         int(number.replace("/x", "").replace("/", "").removeprefix("x")),
         int(width) if width else TILE_WIDTH,
     )
-    if (name.level or 0) > LEVEL_MAX or name.number >= SIZE_MAX or name.path != path:
+    outside = (name.level or 0) > LEVEL_MAX or name.number >= SIZE_MAX or name.width > TILE_WIDTH
+    if outside or name.path != path:
         raise MalformedBytes("tile path", "beyond any log, or not in its canonical form")
     return name
 
