@@ -5,8 +5,10 @@ from functools import reduce
 from operator import or_
 from typing import Protocol
 
+from states.crypto.policy import Policy
 from states.encoding import Codec
 from states.errors import LedgerError, Rule, RuleBroken
+from states.identity import Party
 from states.ledger import Data, LedgerTransaction
 
 
@@ -46,6 +48,21 @@ class Contract(Protocol):
 
     def verify(self, tx: LedgerTransaction) -> None:
         """Return if the transaction keeps every clause; raise RuleBroken naming the first broken."""
+
+
+Owner = Policy | Party
+"""Who may act for a state: a patient's policy, or an organisation by its identity keys."""
+
+
+class Subject(Contract, Protocol):
+    """A contract that governs a state: it also says who owns one, and who is told how to refer to it."""
+
+    @property
+    def referring(self) -> tuple[str, ...]:
+        """The roles that get the opening of its lock, sorted; empty where nobody but the owner refers."""
+
+    def owners(self, data: Data) -> tuple[Owner, ...]:
+        """Return who must sign when this state moves to another notary."""
 
 
 Require = Callable[[Rule, bool], None]

@@ -1,7 +1,7 @@
 """A transaction as its contracts see it: typed, resolved as far as the verifier knows (§7)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +10,7 @@ from states.crypto.keys import Key
 from states.crypto.policy import One, Policy
 from states.groups import Group
 from states.identity import Party
+from states.lock import SpendLock
 from states.parameters import Directory, NetworkParameters
 from states.sealed import Sealed
 from states.state import StateRef, TransactionId, TransactionState
@@ -68,6 +69,7 @@ class LedgerTransaction:
     sealed: tuple[LedgerSeal, ...]
     attachments: tuple[bytes, ...]
     directory: Directory
+    locks: Mapping[int, SpendLock] = field(default_factory=dict[int, SpendLock])
 
     def count(self, group: Group) -> int:
         return self.counts[group]

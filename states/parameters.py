@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
+from states.checkpoint import LogKeys
 from states.crypto.did import key_of
 from states.crypto.hashes import tagged_hash
 from states.crypto.keys import Key
@@ -14,6 +15,7 @@ from states.crypto.webauthn import RelyingParties
 from states.encoding import Codec, encode
 from states.errors import InvalidSignature, LedgerError
 from states.identity import Party, PartyField
+from states.note import COSIGNATURE, ED25519, NoteKey
 from states.sizes import U32, U63, Bytes32, Millis, Name, Text
 from states.state import ContractName
 
@@ -42,6 +44,15 @@ class NotaryInfo(
     origin: Name
     log_key: Bytes32
     cosigner_key: Bytes32
+
+    @property
+    def log_keys(self) -> LogKeys:
+        """The log as members pin it: every checkpoint has both signatures."""
+        return LogKeys(
+            self.origin,
+            NoteKey(self.origin, ED25519, self.log_key),
+            NoteKey(self.origin, COSIGNATURE, self.cosigner_key),
+        )
 
 
 class AllowedContract(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -110,7 +110,11 @@ def open_tearoff(tearoff: Tearoff) -> FilteredTransaction:
     layout = layout_of(leaves[0])
     if any(a >= b for a, b in itertools.pairwise(positions)):
         raise InvalidProof("tear-off", "positions do not ascend")
-    groups = _groups_of(leaves[0], positions) if len(positions) <= CACHED_SHAPE_MAX else _place(layout, positions)
+    groups = (
+        _groups_of(leaves[0], positions)
+        if len(positions) <= CACHED_SHAPE_MAX
+        else _place(layout, positions)
+    )
     for group, leaf in zip(groups, leaves[1:], strict=True):
         if not NONCE_SIZE + 1 < len(leaf) <= LEAF_BYTES_MAX or leaf[NONCE_SIZE] != group:
             raise InvalidProof("tear-off", f"a leaf of group {group} was expected")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from states.checkpoint import LogKeys
 from states.command import COMMAND
 from states.contract import Contracts, UnknownContract, tag_of
 from states.crypto.policy import is_satisfied, keys_of
@@ -116,7 +115,7 @@ class Verifier:
         ledger = self._read(filtered, resolve)  # §7.3, §7.4
         self._check_notary(ledger)  # §7.5
         self._check_contracts_allowed(ledger)  # §7.6
-        self._check_locks(filtered)  # §7.7
+        self._check_locks(ledger)  # §7.7
         if held:
             for item in ledger.inputs:
                 if item.held is None:
@@ -142,7 +141,7 @@ class Verifier:
             raise WrongNotary(f"{notary} is no notary of this network")
         known = self._receipts.get(info.log_key)
         if known is None:
-            known = ReceiptVerifier(LogKeys.of(info.origin, info.log_key, info.cosigner_key))
+            known = ReceiptVerifier(info.log_keys)
             self._receipts[info.log_key] = known
         return known
 
@@ -175,6 +174,7 @@ class Verifier:
             sealed=tuple(self._seal(filtered, i, c) for i, c in filtered.components(Group.SEALED)),
             attachments=tuple(HASH.decode(c) for _, c in filtered.components(Group.ATTACHMENTS)),
             directory=self.directory,
+            locks={i: LOCK.decode(c) for i, c in filtered.components(Group.LOCKS)},
         )
 
     def _resolved(
@@ -221,15 +221,15 @@ class Verifier:
     def _check_contracts_allowed(self, ledger: LedgerTransaction) -> None:
         """§7.6: the network allows each contract, by corpus hash, when the window opens."""
         at = ledger.window.from_time
-        for name in _contract_names(ledger):
+        for name in self._involved(ledger):
             contract = self.contracts.named(name)
             if not ledger.parameters.allows(contract.name, contract.corpus, at):
                 raise UnknownContract(name, "the network does not allow it at that time")
 
-    def _check_locks(self, filtered: FilteredTransaction) -> None:
+    def _check_locks(self, ledger: LedgerTransaction) -> None:
         """§7.7: each shown output shows its lock, and no label is there twice."""
-        locks = {index: LOCK.decode(c) for index, c in filtered.components(Group.LOCKS)}
-        for index, _ in filtered.components(Group.OUTPUTS):
+        locks = ledger.locks
+        for index in ledger.outputs:
             if index not in locks:
                 raise IncompleteTransaction(f"output {index} is shown without its lock")
         if len({lock.label for lock in locks.values()}) != len(locks):
@@ -237,9 +237,13 @@ class Verifier:
 
     def _run_contracts(self, ledger: LedgerTransaction) -> None:
         """§7.8: every contract of a command or a shown or resolved state accepts, or one refuses."""
-        involved = {self.contracts.of_command(command.data).name for command in ledger.commands}
-        for name in sorted(involved | _contract_names(ledger)):
+        for name in self._involved(ledger):
             self.contracts.named(name).verify(ledger)
+
+    def _involved(self, ledger: LedgerTransaction) -> list[str]:
+        """The contracts of all commands and of all shown or resolved states, in order."""
+        of_commands = {self.contracts.of_command(c.data).name for c in ledger.commands}
+        return sorted(of_commands | _contract_names(ledger))
 
     def _check_signatures(
         self,

@@ -1,1 +1,1 @@
-"""The subjects of the ledger: one family of states, commands and clauses a module."""
+"""The subjects of the ledger: one module each, with its state, commands, sealed components and clauses."""

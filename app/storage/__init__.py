@@ -1,0 +1,1 @@
+"""The node's database: one SQLite file, one connection that writes."""

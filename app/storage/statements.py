@@ -1,0 +1,33 @@
+"""SQL text from SQLModel tables and Core statements: compiled once, executed by the driver without the ORM."""
+
+from sqlalchemy import Executable, Table
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.elements import ClauseElement
+from sqlmodel import SQLModel
+
+_DIALECT = sqlite.dialect(paramstyle="named")
+
+
+def sql(statement: Executable) -> str:
+    """Return the statement's text with named parameters (`:name`)."""
+    assert isinstance(statement, ClauseElement), "a Core statement"
+    return str(statement.compile(dialect=_DIALECT))
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """Return the Core table of a SQLModel class."""
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+def creation(*models: type[SQLModel]) -> list[str]:
+    """Return the statements that create the tables of these models and their indexes, once."""
+    texts = []
+    for model in models:
+        table = table_of(model)
+        texts.append(str(CreateTable(table, if_not_exists=True).compile(dialect=_DIALECT)))
+        texts += [
+            str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
+            for index in sorted(table.indexes, key=lambda index: str(index.name))
+        ]
+    return texts

@@ -1,0 +1,126 @@
+"""The vault's own tables; each subject adds one or two beside them."""
+
+from enum import IntEnum
+from typing import ClassVar
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+
+class Status(IntEnum):
+    """What a stored transaction is here."""
+
+    HELD = 0  # signed, not notarised: dropped only when the notary says never
+    RECORDED = 1
+
+
+class TransactionRow(SQLModel, table=True):
+    """A transaction, as the tear-off that this node may see. `seq` numbers what is recorded, from 1, without gaps."""
+
+    __tablename__ = "ledger_tx"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("ledger_tx_seq", "seq", unique=True),
+        Index("ledger_tx_held", "status", "until"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    status: int
+    tearoff: bytes
+    signatures: bytes
+    receipt: str | None = None
+    until: int
+    seq: int | None = None
+    at: int | None = None  # the notary's time, ms
+    log_index: int | None = None
+    erased: int = 0
+
+
+class StateRow(SQLModel, table=True):
+    """An output that this node may see. Live at ledger moment m: created_seq ≤ m < consumed_seq."""
+
+    __tablename__ = "ledger_state"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("ledger_state_live", "contract", "consumed_seq", "created_seq"),
+        Index("ledger_state_made", "created_seq", "idx"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    contract: str
+    state: bytes  # TransactionState, encoded
+    created_seq: int
+    consumed_seq: int | None = None
+    consumed_by: bytes | None = None
+
+
+class HolderRow(SQLModel, table=True):
+    """Who else holds a transaction, and in which roles: what it is given of it, and to whom it is brought."""
+
+    __tablename__ = "ledger_holder"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("ledger_holder_party", "party", "tx"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    party: str = Field(primary_key=True)
+    roles: str  # comma-separated
+
+
+class LockRow(SQLModel, table=True):
+    """A lock of this node's making: by which of its secrets (b"" its own, else a patient's handle)."""
+
+    __tablename__ = "ledger_lock"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    label: bytes = Field(primary_key=True)
+    owner: bytes
+
+
+class OpeningRow(SQLModel, table=True):
+    """How to refer to a state of another's lock: what its holders got in a sealed component."""
+
+    __tablename__ = "ledger_opening"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    salt: bytes
+    policy_digest: bytes
+
+
+class UpdateRow(SQLModel, table=True):
+    """The feed of what changed: one row a state created (0) or consumed (1), in order for ever."""
+
+    __tablename__ = "ledger_update"
+
+    number: int | None = Field(default=None, primary_key=True)
+    seq: int
+    kind: int
+    tx: bytes
+    idx: int
+    contract: str
+
+
+class CheckpointRow(SQLModel, table=True):
+    """The newest checkpoint of a notary's log that this node has seen and found consistent."""
+
+    __tablename__ = "ledger_checkpoint"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    origin: str = Field(primary_key=True)
+    size: int
+    note: str
+
+
+VAULT_TABLES: tuple[type[SQLModel], ...] = (
+    TransactionRow,
+    StateRow,
+    HolderRow,
+    LockRow,
+    OpeningRow,
+    UpdateRow,
+    CheckpointRow,
+)
