@@ -44,7 +44,7 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.blobs.cid import Cid, CidBuilder
+from app.blobs.cid import CidBuilder
 from app.blobs.errors import (
     BlobMalformed,
     BlobOverlong,
@@ -114,7 +114,7 @@ class Sealed:
     """What the ledger and the vault keep of a sealed document; `length` is for the vault alone."""
 
     commitment: bytes
-    cid: Cid
+    cid: str
     size_class: int
     """Bytes of ciphertext."""
     length: int
@@ -140,7 +140,7 @@ class Sealing:
         self.commitment = tree.root
         self.length = length
         self.size_class = size_class(length)
-        self._cid: Cid | None = None
+        self._cid: str | None = None
 
     @property
     def sealed(self) -> Sealed:
@@ -159,7 +159,7 @@ class Sealing:
             yield chunk
         if self._reader.read(1):
             raise SourceChanged(len(self._leaves))
-        self._cid = builder.finish()
+        self._cid = str(builder.finish())
 
     def _chunk(self, index: int) -> bytes:
         last = index == chunk_count(self.size_class) - 1

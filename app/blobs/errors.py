@@ -66,6 +66,15 @@ class BlobMalformed(BlobRefused):
         self.why = why
 
 
+class WrongCid(BlobRefused):
+    """What was offered for a CID is something else; nothing of it was kept."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"blob {found} is offered as {expected}")
+        self.expected = expected
+        self.found = found
+
+
 class SourceChanged(Exception):
     """A document changed between the two times that sealing reads it: a fault of ours, not of a peer."""
 
