@@ -33,9 +33,13 @@ LIMITS = ServiceLimits()
 EXAMPLES = (
     ExampleQuery(
         "Who am I, and what may I ask for?",
-        "{\n  greeting\n  serviceLimits {\n    depthMax\n    costMax\n  }\n}\n",
+        "query WhoAmI {\n  greeting\n  serviceLimits {\n    depthMax\n    costMax\n  }\n}\n",
     ),
-    ExampleQuery("Count, as a subscription", "subscription {\n  count(to: 5)\n}\n"),
+    ExampleQuery(
+        "Count, as a subscription",
+        "subscription Count($to: Int!) {\n  count(to: $to)\n}\n",
+        '{"to": 5}',
+    ),
 )
 
 

@@ -1,14 +1,11 @@
 """The production server passes every audit of graphql-http, with sign-in and limits on."""
 
-import http.client
 import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Protocol
 
 import pytest
 
@@ -18,6 +15,14 @@ AUDIT_IDS = ROOT.parent / "shared" / "data" / "vectors" / "graphql-http" / "audi
 AUDITS = 61
 
 pytestmark = pytest.mark.e2e
+
+
+class Served(Protocol):
+    """A server that is up."""
+
+    url: str
+
+    def token(self) -> str: ...
 
 
 @pytest.fixture(scope="module")
@@ -36,51 +41,18 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, str]]:
-    """Start the server's process; yield its address and a token."""
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py")],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        yield said["url"], sign_in(said)
-    finally:
-        process.terminate()
-        process.wait(timeout=15)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def sign_in(said: dict[str, str]) -> str:
-    connection = http.client.HTTPConnection(urlsplit(said["url"]).netloc, timeout=15)
-    try:
-        body = json.dumps({"user": said["user"], "password": said["password"]})
-        connection.request("POST", "/sign-in", body, {"content-type": "application/json"})
-        token = json.loads(connection.getresponse().read())["token"]
-    finally:
-        connection.close()
-    assert isinstance(token, str)
-    return token
-
-
 def expected_audits() -> set[str]:
     if not AUDIT_IDS.exists():
         pytest.skip("missing: data/vectors/graphql-http/audit-ids.json")
     return {audit["id"] for audit in json.loads(AUDIT_IDS.read_bytes())}
 
 
-def test_every_audit_is_ok(node_modules: Path, server: tuple[str, str]) -> None:
-    url, token = server
+def test_every_audit_is_ok(node_modules: Path, server: Served) -> None:
     expected = expected_audits()
     ran = subprocess.run(
-        ["node", "audit.js", url + "/graphql"],
+        ["node", "audit.js", server.url + "/graphql"],
         cwd=node_modules,
-        env={**os.environ, "CARECORD_TOKEN": token},
+        env={**os.environ, "CARECORD_TOKEN": server.token()},
         capture_output=True,
         text=True,
         timeout=120,
