@@ -1,0 +1,1 @@
+"""Claims about Carecord, and the vectors that back them."""

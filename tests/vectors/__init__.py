@@ -1,0 +1,1 @@
+"""Golden vectors, and the second implementation that makes them."""
