@@ -1,0 +1,76 @@
+"""The vault's statements: Core, compiled once to text."""
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from app.storage.statements import sql, table_of
+from app.vault.tables import HolderRow, StateRow, Status, TransactionRow, UpdateRow
+
+_TX, _STATE = table_of(TransactionRow), table_of(StateRow)
+_HOLDER, _UPDATE = table_of(HolderRow), table_of(UpdateRow)
+
+ADD_TX = sql(insert(_TX))
+GET_TX = sql(
+    select(
+        _TX.c.status, _TX.c.tearoff, _TX.c.signatures, _TX.c.receipt, _TX.c.until, _TX.c.log_index
+    ).where(_TX.c.tx == bindparam("tx"))
+)
+SET_SIGNATURES = sql(
+    update(_TX).where(_TX.c.tx == bindparam("id")).values(signatures=bindparam("signatures"))
+)
+SET_RECORDED = sql(
+    update(_TX)
+    .where(_TX.c.tx == bindparam("id"))
+    .values(
+        status=int(Status.RECORDED),
+        tearoff=bindparam("tearoff"),
+        signatures=bindparam("signatures"),
+        receipt=bindparam("receipt"),
+        seq=bindparam("seq"),
+        at=bindparam("at"),
+        log_index=bindparam("log_index"),
+    )
+)
+DROP_TX = sql(_TX.delete().where(_TX.c.tx == bindparam("id"), _TX.c.status == int(Status.HELD)))
+LAST_SEQ = sql(select(func.coalesce(func.max(_TX.c.seq), 0)))
+ADD_STATE = sql(insert(_STATE))
+ADD_HOLDER = sql(insert(_HOLDER).prefix_with("OR REPLACE"))
+ADD_UPDATE = sql(
+    insert(_UPDATE).values(
+        seq=bindparam("seq"),
+        kind=bindparam("kind"),
+        tx=bindparam("tx"),
+        idx=bindparam("idx"),
+        contract=bindparam("contract"),
+    )
+)
+GET_STATE = sql(
+    select(_STATE.c.state, _STATE.c.consumed_by).where(
+        _STATE.c.tx == bindparam("tx"), _STATE.c.idx == bindparam("idx")
+    )
+)
+CONSUME = sql(
+    update(_STATE)
+    .where(_STATE.c.tx == bindparam("ref_tx"), _STATE.c.idx == bindparam("ref_idx"))
+    .values(consumed_seq=bindparam("seq"), consumed_by=bindparam("by"))
+)
+HELD_BY = sql(
+    select(_TX.c.tx)
+    .join(_HOLDER, _HOLDER.c.tx == _TX.c.tx)
+    .where(
+        _HOLDER.c.party == bindparam("party"),
+        _TX.c.seq > bindparam("after"),
+        _TX.c.at >= bindparam("since"),
+    )
+    .order_by(_TX.c.seq)
+    .limit(bindparam("most"))
+)
+SEQ_OF = sql(select(_TX.c.seq).where(_TX.c.tx == bindparam("tx")))
+ROLES = sql(
+    select(_HOLDER.c.roles).where(
+        _HOLDER.c.tx == bindparam("tx"), _HOLDER.c.party == bindparam("party")
+    )
+)
+
+
+HOLDERS = sql(select(_HOLDER.c.party).where(_HOLDER.c.tx == bindparam("tx")))

@@ -1,0 +1,67 @@
+"""What a subject adds to a node's vault: who holds its transactions, what is checked and kept beside the ledger."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import Protocol
+
+import msgspec
+
+from flows.flow import Request
+from flows.notices import Letter
+from states.contract import Contract, Contracts
+from states.identity import Party
+from states.ledger import LedgerTransaction
+from states.verifier import CheckedTransaction, VerifiedTransaction
+
+Holders = Mapping[Party, frozenset[str]]
+"""Each party that a transaction concerns, with its roles there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step's unit of work: the open transaction of the node's database, and the moment."""
+
+    db: Connection
+    now: int
+    flow_id: bytes
+
+
+Handler = Callable[[Step, Request[msgspec.Struct]], msgspec.Struct]
+
+
+class Subject(Protocol):
+    """The node's side of one subject. Its contract is its name."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+    def holders(self, step: Step, ledger: LedgerTransaction) -> Holders:
+        """Return who holds this transaction, as far as this node can tell, itself included."""
+
+    def accept(self, step: Step, checked: CheckedTransaction) -> None:
+        """Check what only this node can: that authorities are pinned, that patients are enrolled.
+
+        Raises a LedgerError. Called before a transaction is held or recorded.
+        """
+
+    def judge(self, step: Step, checked: CheckedTransaction, peer: Party, context: bytes) -> None:
+        """Check that a proposal of `peer` is what this node asked for (the row `context`), before it signs."""
+
+    def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
+        """Keep what the subject keeps beside the ledger; return the notices that this node now owes."""
+
+
+class Subjects:
+    """The subjects of a node, by contract name."""
+
+    def __init__(self, subjects: Iterable[Subject]) -> None:
+        self._by_name = {subject.contract.name: subject for subject in subjects}
+        self.contracts = Contracts(subject.contract for subject in self._by_name.values())
+
+    def of(self, ledger: LedgerTransaction) -> Subject:
+        """Return the subject whose command the transaction carries (contracts allow only one)."""
+        return self._by_name[self.contracts.of_command(ledger.commands[0].data).name]
+
+    def named(self, name: str) -> Subject:
+        return self._by_name[name]

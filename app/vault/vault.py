@@ -1,0 +1,402 @@
+"""The vault: every write goes through here, inside a flow step's transaction."""
+
+from collections.abc import Callable, Iterable
+from sqlite3 import Connection
+
+from app.storage.statements import creation
+from app.vault.statements import (
+    ADD_HOLDER,
+    ADD_STATE,
+    ADD_TX,
+    ADD_UPDATE,
+    CONSUME,
+    DROP_TX,
+    GET_STATE,
+    GET_TX,
+    HELD_BY,
+    HOLDERS,
+    LAST_SEQ,
+    ROLES,
+    SEQ_OF,
+    SET_RECORDED,
+    SET_SIGNATURES,
+)
+from app.vault.subject import Step, Subjects
+from app.vault.tables import VAULT_TABLES, Status
+from flows.flow import FlowRefused
+from flows.notices import Letter
+from flows.services import Held, Recorded, Taken
+from states.crypto.keys import Key
+from states.crypto.policy import is_satisfied, keys_of
+from states.crypto.signatures import Signer, TransactionSignature, sign_transaction
+from states.encoding import Codec, encode
+from states.errors import LedgerError
+from states.groups import Group
+from states.identity import Party
+from states.ledger import LedgerTransaction
+from states.sealed import SEALED
+from states.signed import (
+    PROVEN_TRANSACTION,
+    SIGNED_TRANSACTION,
+    ProvenTransaction,
+    SignedTransaction,
+)
+from states.state import TRANSACTION_STATE, StateRef, TransactionId, TransactionState
+from states.tearoff import TEAROFF, FilteredTransaction, Tearoff, open_tearoff
+from states.verifier import CheckedTransaction, UnresolvedInput, VerifiedTransaction, Verifier
+
+SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
+    tuple[TransactionSignature, ...], "signatures"
+)
+
+
+class NotHeld(LedgerError):
+    """The vault has no such transaction, or not in the state that was asked for."""
+
+
+class NotConcerned(FlowRefused):
+    """Somebody brought a transaction that does not concern this node, or not him."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not-concerned", "this transaction does not concern this node and its bringer"
+        )
+
+
+PartyOfKey = Callable[[Key], Party | None]
+"""The member that an identity key signs for: the network map read backwards."""
+
+
+class Vault:
+    """A node's transactions and states. One connection, one writer: the flow engine's."""
+
+    def __init__(self, me: Party, identity: Signer, verifier: Verifier, subjects: Subjects) -> None:
+        self.me = me
+        self.verifier = verifier
+        self.subjects = subjects
+        self._identity = identity
+        self._party_of = party_of
+
+    @staticmethod
+    def create(db: Connection) -> None:
+        """Create the vault's tables if they are not there."""
+        for statement in creation(*VAULT_TABLES):
+            db.execute(statement)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def state(self, db: Connection, ref: StateRef) -> TransactionState | None:
+        """Return a state that is held here, consumed or not."""
+        row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        return None if row is None else TRANSACTION_STATE.decode(row[0])
+
+    def is_live(self, db: Connection, ref: StateRef) -> bool:
+        row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        return row is not None and row[1] is None
+
+    def transaction(self, db: Connection, tx: bytes) -> SignedTransaction | ProvenTransaction:
+        """Return a held or recorded transaction; raises NotHeld."""
+        row = self._row(db, tx)
+        tearoff, signatures = TEAROFF.decode(row[1]), SIGNATURES.decode(row[2])
+        if row[0] == Status.HELD:
+            return SignedTransaction(tearoff, signatures)
+        return ProvenTransaction(tearoff, signatures, row[3])
+
+    def log_index(self, db: Connection, tx: bytes) -> int:
+        """Return a recorded transaction's index in its notary's log; raises NotHeld."""
+        index: int | None = self._row(db, tx)[5]
+        if index is None:
+            raise NotHeld(f"transaction {tx.hex()[:16]} is not recorded here")
+        return index
+
+    def window_end(self, db: Connection, tx: bytes) -> int:
+        until: int = self._row(db, tx)[4]
+        return until
+
+    def last_seq(self, db: Connection) -> int:
+        """Return the ledger moment: the number of the newest recorded transaction, 0 at first."""
+        seq: int = db.execute(LAST_SEQ).fetchone()[0]
+        return seq
+
+    def part_for(self, db: Connection, peer: Party, tx: bytes) -> bytes:
+        """Return a transaction as `peer` may have it: signed/1 while held, then proven/1.
+
+        Raises NotHeld where the peer is no holder: nobody reads a transaction that does not concern him.
+        """
+        signed = self.transaction(db, tx)
+        filtered = open_tearoff(signed.tearoff)
+        row = db.execute(ROLES, {"tx": tx, "party": peer}).fetchone()
+        if row is None:
+            raise NotHeld(f"{peer} is no holder of {tx.hex()[:16]}")
+        roles = frozenset(row[0].split(","))
+        shown = for_roles(filtered, roles)
+        if isinstance(signed, ProvenTransaction):
+            return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
+        return encode(SignedTransaction(shown, signed.signatures))
+
+    def held_by(
+        self, db: Connection, peer: Party, since: int, after: bytes, most: int
+    ) -> list[bytes]:
+        """Return the ids of recorded transactions of which `peer` is a holder, in order, after `after`."""
+        start = db.execute(SEQ_OF, {"tx": after}).fetchone() if after else None
+        rows = db.execute(
+            HELD_BY,
+            {"party": peer, "after": start[0] if start else 0, "since": since, "most": most},
+        )
+        return [row[0] for row in rows]
+
+    def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
+        return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None
+
+    def _row(self, db: Connection, tx: bytes) -> tuple[int, bytes, bytes, str, int, int | None]:
+        row: tuple[int, bytes, bytes, str, int, int | None] | None
+        row = db.execute(GET_TX, {"tx": tx}).fetchone()
+        if row is None:
+            raise NotHeld(f"no transaction {tx.hex()[:16]} is here")
+        return row
+
+    # -- holding -----------------------------------------------------------------------------------
+
+    def check(self, step: Step, signed: SignedTransaction, *, held: bool) -> CheckedTransaction:
+        """Verify all but receipt and completeness of signatures, and what only this node can check."""
+        checked = self.verifier.check(
+            signed, lambda ref: self.state(step.db, ref), held=held, partly=True
+        )
+        self.subjects.of(checked.ledger).accept(step, checked)
+        return checked
+
+    def hold(self, step: Step, tearoff: Tearoff, signers: Iterable[Signer]) -> Held:
+        """Sign what this node built, check it as if a stranger had brought it, and hold it durably.
+
+        `signers` are the authorities beside the node's own identity key, which signs where a command asks for it.
+        """
+        checked = self.check(step, SignedTransaction(tearoff, ()), held=True)
+        return self._sign_and_hold(step, checked, tearoff, (), tuple(signers))
+
+    def hold_proposal(
+        self, step: Step, peer: Party, data: bytes, purpose: str, context: bytes
+    ) -> Held:
+        """Judge a peer's proposal, sign it and hold it. Raises a LedgerError where it is not as asked."""
+        signed = SIGNED_TRANSACTION.decode(data)
+        checked = self.check(step, signed, held=False)
+        subject = self.subjects.of(checked.ledger)
+        if subject.contract.name != purpose:
+            raise FlowRefused("other-subject", f"a proposal of {purpose} was expected")
+        keys = frozenset(signature.key for signature in signed.signatures)
+        if not any(self._party_of(key) == peer for key in keys):
+            raise FlowRefused("not-signed", "the proposer signs first")
+        subject.judge(step, checked, peer, context)
+        return self._sign_and_hold(step, checked, signed.tearoff, signed.signatures, ())
+
+    def add_signatures(
+        self, step: Step, peer: Party, tx: TransactionId, more: tuple[TransactionSignature, ...]
+    ) -> Held:
+        """Add a peer's signatures to a held transaction; raises InvalidSignature, NotHeld."""
+        del peer  # whoever brings them, they verify or they do not
+        held = self.transaction(step.db, tx)
+        if not isinstance(held, SignedTransaction):
+            raise NotHeld("the transaction is recorded already")
+        known = {signature.key for signature in held.signatures}
+        every = held.signatures + tuple(s for s in more if s.key not in known)
+        checked = self.check(step, SignedTransaction(held.tearoff, every), held=False)
+        step.db.execute(SET_SIGNATURES, {"id": tx, "signatures": encode(every)})
+        return self._held(checked.ledger, every)
+
+    def own_signatures(self, db: Connection, tx: bytes) -> tuple[TransactionSignature, ...]:
+        return self.transaction(db, tx).signatures
+
+    def drop(self, step: Step, tx: bytes) -> None:
+        """Forget a held transaction. Nothing happens to a recorded one."""
+        step.db.execute(DROP_TX, {"id": tx})
+
+    def _sign_and_hold(
+        self,
+        step: Step,
+        checked: CheckedTransaction,
+        tearoff: Tearoff,
+        signatures: tuple[TransactionSignature, ...],
+        signers: tuple[Signer, ...],
+    ) -> Held:
+        ledger = checked.ledger
+        wanted = {key for policy in ledger.signer_policies() for key in keys_of(policy)}
+        signed_by = {signature.key for signature in signatures}
+        for signer in (self._identity, *signers):
+            if signer.key in wanted and signer.key not in signed_by:
+                signed_by.add(signer.key)
+                signature = sign_transaction(signer, ledger.parameters.network, ledger.id)
+                signatures = (*signatures, signature)
+        self._add_row(step, ledger, tearoff, signatures)
+        self._add_holders(step, ledger)
+        return self._held(ledger, signatures)
+
+    def _held(
+        self, ledger: LedgerTransaction, signatures: tuple[TransactionSignature, ...]
+    ) -> Held:
+        signed_by = frozenset(signature.key for signature in signatures)
+        others = {
+            party
+            for policy in ledger.signer_policies()
+            if not is_satisfied(policy, signed_by)
+            for key in keys_of(policy)
+            if (party := self._party_of(key)) is not None
+        }
+        return Held(ledger.id, ledger.window.until_time, tuple(sorted(others)))
+
+    def _add_row(
+        self,
+        step: Step,
+        ledger: LedgerTransaction,
+        tearoff: Tearoff,
+        signatures: tuple[TransactionSignature, ...],
+    ) -> None:
+        row = {
+            "tx": ledger.id,
+            "status": int(Status.HELD),
+            "tearoff": encode(tearoff),
+            "signatures": encode(signatures),
+            "receipt": None,
+            "until": ledger.window.until_time,
+            "seq": None,
+            "at": None,
+            "log_index": None,
+            "erased": 0,
+        }
+        step.db.execute(ADD_TX, row)
+
+    def _add_holders(self, step: Step, ledger: LedgerTransaction) -> None:
+        holders = self.subjects.of(ledger).holders(step, ledger)
+        if self.me not in holders:
+            raise NotConcerned
+        step.db.executemany(
+            ADD_HOLDER,
+            [
+                {"tx": ledger.id, "party": party, "roles": ",".join(sorted(roles))}
+                for party, roles in holders.items()
+            ],
+        )
+
+    # -- recording ---------------------------------------------------------------------------------
+
+    def record(
+        self, step: Step, tx: TransactionId, receipt: str
+    ) -> tuple[Recorded, tuple[Letter, ...]]:
+        """Check the receipt of a held transaction and record it; nothing happens if it is recorded already."""
+        held = self.transaction(step.db, tx)
+        if isinstance(held, ProvenTransaction):
+            return Recorded(tx, ()), ()
+        proven = ProvenTransaction(held.tearoff, held.signatures, receipt)
+        letters = self._record(step, proven)
+        others = sorted(self._holders(step.db, tx) - {self.me})
+        return Recorded(tx, tuple(others)), letters
+
+    def take(self, step: Step, peer: Party, parts: Iterable[bytes]) -> Taken:
+        """Record transactions that `peer` brought, in order, all or none.
+
+        Raises a LedgerError for one that is refused; answers what is missing where inputs are not held here.
+        """
+        letters: tuple[Letter, ...] = ()
+        step.db.execute("SAVEPOINT take")
+        try:
+            for part in parts:
+                letters += self._take_one(step, peer, PROVEN_TRANSACTION.decode(part))
+        except UnresolvedInput as missing:
+            step.db.execute("ROLLBACK TO take")
+            return Taken(missing=(missing.ref,))
+        finally:
+            step.db.execute("RELEASE take")
+        return Taken(letters=letters)
+
+    def _take_one(self, step: Step, peer: Party, proven: ProvenTransaction) -> tuple[Letter, ...]:
+        tx = open_tearoff(proven.tearoff).id
+        row = step.db.execute(GET_TX, {"tx": tx}).fetchone()
+        if row is not None and row[0] == Status.RECORDED:
+            return ()
+        letters = self._record(step, proven, first_seen=row is None)
+        if not self.is_holder(step.db, peer, tx):
+            raise NotConcerned
+        return letters
+
+    def _record(
+        self, step: Step, proven: ProvenTransaction, *, first_seen: bool = False
+    ) -> tuple[Letter, ...]:
+        verified = self.verifier.verify(proven, lambda ref: self.state(step.db, ref), held=True)
+        ledger = verified.checked.ledger
+        subject = self.subjects.of(ledger)
+        subject.accept(step, verified.checked)
+        if first_seen:
+            self._add_row(step, ledger, proven.tearoff, proven.signatures)
+            self._add_holders(step, ledger)
+        seq = self.last_seq(step.db) + 1
+        row = {
+            "id": ledger.id,
+            "tearoff": encode(proven.tearoff),
+            "signatures": encode(proven.signatures),
+            "receipt": proven.receipt,
+            "seq": seq,
+            "at": verified.receipt.entry.at,
+            "log_index": verified.receipt.index,
+        }
+        step.db.execute(SET_RECORDED, row)
+        self._move_states(step, verified, seq)
+        return subject.record(step, verified, seq)
+
+    def _move_states(self, step: Step, verified: VerifiedTransaction, seq: int) -> None:
+        ledger = verified.checked.ledger
+        consumed = [item for item in ledger.inputs if item.held is not None]
+        for item in consumed:
+            spender = step.db.execute(
+                GET_STATE, {"tx": item.ref.tx, "idx": item.ref.index}
+            ).fetchone()[1]
+            assert spender in (None, ledger.id), "the notary let a state be consumed twice"
+        step.db.executemany(
+            CONSUME,
+            [
+                {"ref_tx": i.ref.tx, "ref_idx": i.ref.index, "seq": seq, "by": ledger.id}
+                for i in consumed
+            ],
+        )
+        step.db.executemany(
+            ADD_STATE,
+            [
+                {
+                    "tx": ledger.id,
+                    "idx": index,
+                    "contract": output.state.contract,
+                    "state": encode(output.state),
+                    "created_seq": seq,
+                    "consumed_seq": None,
+                    "consumed_by": None,
+                }
+                for index, output in ledger.outputs.items()
+            ],
+        )
+        created = [(0, ledger.id, i, o.state.contract) for i, o in ledger.outputs.items()]
+        ended = [
+            (1, i.ref.tx, i.ref.index, i.held.state.contract)
+            for i in consumed
+            if i.held is not None
+        ]
+        step.db.executemany(
+            ADD_UPDATE,
+            [
+                {"seq": seq, "kind": kind, "tx": tx, "idx": idx, "contract": contract}
+                for kind, tx, idx, contract in ended + created
+            ],
+        )
+
+    def _holders(self, db: Connection, tx: bytes) -> set[Party]:
+        rows = db.execute(HOLDERS, {"tx": tx})
+        return {Party(row[0]) for row in rows}
+
+
+def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:
+    """Return the tear-off of what these roles may read: all but the sealed components of others."""
+    layout = filtered.layout
+    hidden = {
+        layout.position(Group.SEALED, index)
+        for index, component in filtered.components(Group.SEALED)
+        if roles.isdisjoint(SEALED.decode(component).readers)
+    }
+    if not hidden:
+        return filtered.tearoff
+    return filtered.narrowed(at for at in filtered.tearoff.positions if at not in hidden)
