@@ -74,8 +74,8 @@ def parse_entry(data: bytes) -> LogEntry:
 
 def _entry(transaction: bytes, extra: bytes) -> LogEntry:
     """Join a transaction id and `extra`."""
-    if extra[:1] != _VERSION or len(extra) < _FIXED_SIZE:
-        raise MalformedBytes("log entry", "too short, or of another version")
+    if extra[:1] != _VERSION:
+        raise MalformedBytes("log entry", "of another version")
     count = int.from_bytes(extra[1 + _TIME_SIZE : _FIXED_SIZE])
     if len(extra) != _FIXED_SIZE + count * HASH_SIZE:
         raise MalformedBytes("log entry", "not as many nullifiers as it counts")

@@ -120,8 +120,6 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
     while at < len(data) and len(entries) < width:
         start = at + _LENGTH_SIZE
         at = start + int.from_bytes(data[at:start])
-        if max(start, at) > len(data):
-            raise MalformedBytes("entry bundle", "cut short")
         entries.append(data[start:at])
     if at != len(data) or len(entries) != width:
         raise MalformedBytes("entry bundle", f"not of {width} entries")

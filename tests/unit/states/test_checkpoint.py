@@ -84,6 +84,7 @@ def test_a_checkpoint_is_three_lines_of_text() -> None:
         "",
         f"notary.example\n7\n{ROOT}",
         f"notary.example\n7\n{ROOT}\n\n",
+        f"notary.example\n7\n{ROOT}\nx",
         f"notary.example\n7\n{ROOT}\nextension\n",
         f"notary.example\n7\n{ROOT}x\n",
         f"notary.example\n7\n{ROOT[:-1]}\n",
@@ -118,6 +119,14 @@ def test_a_checkpoint_in_another_form_is_refused(text: str) -> None:
 @given(st.integers(0, (1 << 63) - 1))
 def test_every_size_below_the_limit_is_read_back(size: int) -> None:
     assert parse_decimal(str(size), "test") == size
+
+
+@pytest.mark.parametrize(
+    "text", [str(1 << 63), "9" * 19, "9" * 5_000, "1.0", "1e3", "5\n", "\u0665"]
+)
+def test_a_number_at_or_beyond_the_limit_or_in_another_form_is_refused(text: str) -> None:
+    with pytest.raises(MalformedBytes):
+        parse_decimal(text, "test")
 
 
 def test_a_checkpoint_refuses_to_be_wrong() -> None:

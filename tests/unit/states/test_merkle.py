@@ -195,9 +195,15 @@ def test_no_path_is_shorter_longer_or_made_of_other_than_hashes() -> None:
         with pytest.raises(InvalidProof):
             verify_inclusion(6, 11, leaves[6], each, root)
     grown = consistency_path(leaves, 6)
-    for each in [grown[:-1], grown[1:], [], [*grown, grown[0]], [b"", *grown[1:]]]:
+    for each in [grown[:-1], grown[1:], [], [*grown, grown[0]]]:
         with pytest.raises(InvalidProof):
             verify_consistency(6, 11, each, mth(some(6)), root)
+    for each in [[b"", *grown[1:]], [*grown[:-1], grown[-1] + b"\0"]]:
+        with pytest.raises(InvalidProof, match="not made of hashes"):
+            verify_consistency(6, 11, each, mth(some(6)), root)
+    for was, now in ((mth(some(5)), root), (mth(some(6)), mth(some(10))), (root, mth(some(6)))):
+        with pytest.raises(InvalidProof, match="leads to another"):
+            verify_consistency(6, 11, grown, was, now)
     with pytest.raises(InvalidProof):
         verify_inclusion(0, 1 << 64, leaves[0], [root] * 64, root)
     with pytest.raises(InvalidProof):
@@ -277,6 +283,7 @@ def test_huge_shapes_are_judged_in_few_steps_and_not_remembered() -> None:
     with pytest.raises(InvalidProof):
         root_from(size, (0, 5, size - 1), [b""] * 3, b"")
     merkle._program(700_000, tuple(range(0, 700_000, 7_000)))
+    merkle._program(100, tuple(range(65)))
     assert merkle._compile_cached.cache_info().currsize == before
     assert merkle._compile_cached.cache_info().maxsize == 512
 
@@ -351,6 +358,7 @@ def test_a_copy_does_not_grow_with_its_original() -> None:
     twin, root = tree.copy(), tree.root()
     tree.append(hashes(300))
     assert (twin.size, twin.root()) == (300, root)
+    assert twin.partial_tiles()[0] == (0, 1, b"".join(hashes(300)[256:]))
     assert twin.append(hashes(300)).root == tree.root()
 
 

@@ -281,7 +281,7 @@ def test_a_receipt_over_a_limit_is_refused() -> None:
     line = b64encode(bytes(32)).decode() + "\n"
     with pytest.raises(OverLimit):
         read_receipt(TEXT.replace("index 5\n", "index 5\n" + line * 64))
-    with pytest.raises(OverLimit):
+    with pytest.raises(OverLimit, match="characters"):
         read_receipt(TEXT + "x" * RECEIPT_LENGTH_MAX)
 
 
