@@ -4,7 +4,15 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import sql, table_of
-from app.vault.tables import HolderRow, StateRow, Status, TransactionRow, UpdateRow
+from app.vault.tables import (
+    HolderRow,
+    LockRow,
+    OpeningRow,
+    StateRow,
+    Status,
+    TransactionRow,
+    UpdateRow,
+)
 
 _TX, _STATE = table_of(TransactionRow), table_of(StateRow)
 _HOLDER, _UPDATE = table_of(HolderRow), table_of(UpdateRow)
@@ -74,3 +82,13 @@ ROLES = sql(
 
 
 HOLDERS = sql(select(_HOLDER.c.party).where(_HOLDER.c.tx == bindparam("tx")))
+
+_LOCK, _OPENING = table_of(LockRow), table_of(OpeningRow)
+ADD_LOCK = sql(insert(_LOCK))
+GET_LOCK = sql(select(_LOCK.c.owner).where(_LOCK.c.label == bindparam("label")))
+ADD_OPENING = sql(insert(_OPENING).prefix_with("OR REPLACE"))
+GET_OPENING = sql(
+    select(_OPENING.c.salt, _OPENING.c.policy_digest).where(
+        _OPENING.c.tx == bindparam("tx"), _OPENING.c.idx == bindparam("idx")
+    )
+)

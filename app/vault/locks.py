@@ -1,0 +1,157 @@
+"""Spend locks of this node's making, and the questions to a notary that open them (specification §4, §6)."""
+
+from collections.abc import Callable, Iterable
+from sqlite3 import Connection
+from typing import Protocol
+
+from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_LOCK, GET_OPENING
+from app.vault.subject import Step
+from app.vault.vault import NotHeld, Vault
+from states.crypto.keys import Key
+from states.crypto.policy import One, policy_digest
+from states.crypto.signatures import Signer
+from states.encoding import encode
+from states.groups import Group
+from states.lock import (
+    LOCK,
+    ReferOpening,
+    SpendLock,
+    SpendOpening,
+    lock_digest,
+    make_lock,
+    nullifier,
+)
+from states.notarisation import (
+    LivenessQuestion,
+    LivenessRequest,
+    LockSignature,
+    NotarisationRequest,
+    StatusRequest,
+    lock_signing_digest,
+)
+from states.signed import ProvenTransaction
+from states.state import STATE_REF, StateRef, TransactionId
+from states.tearoff import Tearoff, open_tearoff
+
+LABEL_SIZE = 16
+OWN = b""  # the owner handle of this node's own lock secret
+
+SHOWN_TO_NOTARY = (
+    Group.INPUTS,
+    Group.REFERENCES,
+    Group.NOTARY,
+    Group.WINDOW,
+    Group.PARAMETERS,
+)
+
+
+class LockKeys(Protocol):
+    """The key store, as locks need it: one-time keys and salts from a secret and a label."""
+
+    def lock(self, owner: bytes, label: bytes) -> tuple[Signer, bytes]:
+        """Return the lock's one-time signer and its salt."""
+
+
+class Locks:
+    """Makes locks for outputs that this node owns, and opens them."""
+
+    def __init__(
+        self, vault: Vault, keys: LockKeys, entropy: Callable[[int], bytes], network: bytes
+    ) -> None:
+        self._vault = vault
+        self._keys = keys
+        self._entropy = entropy
+        self._network = network
+
+    def make(self, step: Step, owner: bytes = OWN) -> SpendLock:
+        """Make a fresh lock by the secret of `owner`; remembered with its label."""
+        label = self._entropy(LABEL_SIZE)
+        signer, salt = self._keys.lock(owner, label)
+        step.db.execute(ADD_LOCK, {"label": label, "owner": owner})
+        return make_lock(label, salt, One(signer.key))
+
+    def opening_of(self, db: Connection, lock: SpendLock) -> tuple[bytes, bytes]:
+        """Return (salt, policy digest) of a lock of this node's making, for those who may refer to it."""
+        signer, salt = self._open(db, lock)
+        return salt, policy_digest(One(signer.key))
+
+    def is_mine(self, db: Connection, lock: SpendLock) -> bool:
+        """Whether this node made the lock: what an owner looks for before it signs."""
+        try:
+            salt, digest = self.opening_of(db, lock)
+        except NotHeld:
+            return False
+        return lock.digest == lock_digest(salt, digest)
+
+    def learn_opening(self, step: Step, ref: StateRef, salt: bytes, digest: bytes) -> None:
+        """Keep what a sealed component told about another's lock."""
+        step.db.execute(
+            ADD_OPENING, {"tx": ref.tx, "idx": ref.index, "salt": salt, "policy_digest": digest}
+        )
+
+    def nullifier(self, db: Connection, ref: StateRef) -> bytes:
+        """Return what the log will show when `ref` is consumed; raises NotHeld."""
+        salt, _ = self._reference(db, ref)
+        return nullifier(salt, ref)
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def notarise(self, db: Connection, tx: bytes) -> bytes:
+        """Return the encoded request to notarise a held transaction."""
+        filtered = open_tearoff(self._vault.transaction(db, tx).tearoff)
+        shown = filtered.narrowed(
+            at for group in SHOWN_TO_NOTARY for at in filtered.layout.positions(group)
+        )
+        inputs = [STATE_REF.decode(c) for _, c in filtered.components(Group.INPUTS)]
+        references = [STATE_REF.decode(c) for _, c in filtered.components(Group.REFERENCES)]
+        signers: dict[Key, Signer] = {}
+        spends = tuple(self._spend(db, ref, signers) for ref in inputs)
+        digest = lock_signing_digest(self._network, TransactionId(tx))
+        signatures = tuple(
+            LockSignature(key, signer.sign(digest)) for key, signer in signers.items()
+        )
+        refers = tuple(self._refer(db, ref) for ref in references)
+        return encode(NotarisationRequest(shown, spends, refers, signatures))
+
+    def status(self, db: Connection, tx: bytes) -> bytes:
+        return encode(StatusRequest(TransactionId(tx), self._vault.window_end(db, tx)))
+
+    def liveness(self, db: Connection, refs: Iterable[StateRef]) -> bytes:
+        return encode(
+            LivenessRequest(tuple(LivenessQuestion(ref, self._refer(db, ref)) for ref in refs))
+        )
+
+    def _spend(self, db: Connection, ref: StateRef, signers: dict[Key, Signer]) -> SpendOpening:
+        lock, shown, at = self._shown_lock(db, ref)
+        signer, salt = self._open(db, lock)
+        signers[signer.key] = signer
+        return SpendOpening(salt, One(signer.key), at, shown)
+
+    def _refer(self, db: Connection, ref: StateRef) -> ReferOpening:
+        _, shown, at = self._shown_lock(db, ref)
+        salt, digest = self._reference(db, ref)
+        return ReferOpening(salt, digest, at, shown)
+
+    def _reference(self, db: Connection, ref: StateRef) -> tuple[bytes, bytes]:
+        row = db.execute(GET_OPENING, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        if row is not None:
+            return row[0], row[1]
+        lock, _, _ = self._shown_lock(db, ref)
+        return self.opening_of(db, lock)
+
+    def _open(self, db: Connection, lock: SpendLock) -> tuple[Signer, bytes]:
+        row = db.execute(GET_LOCK, {"label": lock.label}).fetchone()
+        if row is None:
+            raise NotHeld(f"lock {lock.label.hex()} is not of this node's making")
+        return self._keys.lock(row[0], lock.label)
+
+    def _shown_lock(self, db: Connection, ref: StateRef) -> tuple[SpendLock, Tearoff, int]:
+        created = self._vault.transaction(db, ref.tx)
+        if not isinstance(created, ProvenTransaction):
+            raise NotHeld(f"transaction {ref.tx.hex()[:16]} is not notarised")
+        filtered = open_tearoff(created.tearoff)
+        component = filtered.component(Group.LOCKS, ref.index)
+        if component is None:
+            raise NotHeld(f"the lock of {ref.tx.hex()[:16]}:{ref.index} is not shown here")
+        shown = filtered.narrowed((filtered.layout.position(Group.LOCKS, ref.index),))
+        return LOCK.decode(component), shown, self._vault.log_index(db, ref.tx)
