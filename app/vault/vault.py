@@ -70,7 +70,14 @@ PartyOfKey = Callable[[Key], Party | None]
 class Vault:
     """A node's transactions and states. One connection, one writer: the flow engine's."""
 
-    def __init__(self, me: Party, identity: Signer, verifier: Verifier, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        me: Party,
+        identity: Signer,
+        verifier: Verifier,
+        subjects: Subjects,
+        party_of: PartyOfKey,
+    ) -> None:
         self.me = me
         self.verifier = verifier
         self.subjects = subjects
