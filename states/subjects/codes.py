@@ -100,7 +100,7 @@ OBLIGATIONS: tuple[Obligation, ...] = get_args(Obligation)
 
 Decision = Literal["permit", "deny"]
 
-RoleCode = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[a-z][a-z-]*$")]
+RoleCode = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[a-z][a-z-]*\Z")]
 """A person's role as the network's credential issuers name it: clinician, pharmacist, researcher."""
 
 

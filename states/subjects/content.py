@@ -11,7 +11,7 @@ LABELS_MAX = 32
 BLOB_BYTES_MIN = 1 << 12  # the smallest size class
 BLOB_BYTES_MAX = 1 << 30
 
-ResourceType = Annotated[str, msgspec.Meta(max_length=64, pattern="^[A-Z][A-Za-z]*$")]
+ResourceType = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Z][A-Za-z]*\Z")]
 Code = Annotated[str, msgspec.Meta(max_length=64)]
 CodeSystem = Annotated[str, msgspec.Meta(max_length=256)]
 LabelText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
