@@ -50,7 +50,11 @@ class Bring(
 
 
 def deliver(flow: FlowContext, recorded: Recorded, but: tuple[Party, ...] = ()) -> None:
-    """Bring a recorded transaction to its other holders: by letters, which outlive the flow and never expire."""
+    """Bring a recorded transaction to its other holders, and send the notices that it calls for.
+
+    By letters, which outlive the flow and never expire.
+    """
+    post(flow, recorded.letters)
     for party in recorded.deliver_to:
         if party not in but:
             flow.letter(

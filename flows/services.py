@@ -83,10 +83,14 @@ class AddSignatures(Request[Held], frozen=True, array_like=True, tag="add-signat
 
 
 class Recorded(msgspec.Struct, frozen=True, array_like=True, tag="recorded"):
-    """A recorded transaction, and the holders to whom this node brings it (none if it was recorded before)."""
+    """A recorded transaction, the holders to whom this node brings it, and the notices that it now owes.
+
+    Neither if it was recorded before.
+    """
 
     tx: TransactionIdField
-    deliver_to: Annotated[tuple[PartyField, ...], msgspec.Meta(max_length=PARTIES_MAX)]
+    deliver_to: Annotated[tuple[PartyField, ...], msgspec.Meta(max_length=PARTIES_MAX)] = ()
+    letters: tuple[Letter, ...] = ()
 
 
 class Record(Request[Recorded], frozen=True, array_like=True, tag="record"):

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from sqlite3 import Connection
-from typing import Protocol
 
+from app.keystore.keys import KeyStore
 from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_LOCK, GET_OPENING
 from app.vault.subject import Step
 from app.vault.vault import NotHeld, Vault
@@ -34,7 +34,7 @@ from states.state import STATE_REF, StateRef, TransactionId
 from states.tearoff import Tearoff, open_tearoff
 
 LABEL_SIZE = 16
-OWN = b""  # the owner handle of this node's own lock secret
+OWN = b""  # this node's own lock secret; else the handle of a patient of this agent
 
 SHOWN_TO_NOTARY = (
     Group.INPUTS,
@@ -45,18 +45,11 @@ SHOWN_TO_NOTARY = (
 )
 
 
-class LockKeys(Protocol):
-    """The key store, as locks need it: one-time keys and salts from a secret and a label."""
-
-    def lock(self, owner: bytes, label: bytes) -> tuple[Signer, bytes]:
-        """Return the lock's one-time signer and its salt."""
-
-
 class Locks:
     """Makes locks for outputs that this node owns, and opens them."""
 
     def __init__(
-        self, vault: Vault, keys: LockKeys, entropy: Callable[[int], bytes], network: bytes
+        self, vault: Vault, keys: KeyStore, entropy: Callable[[int], bytes], network: bytes
     ) -> None:
         self._vault = vault
         self._keys = keys
@@ -66,9 +59,9 @@ class Locks:
     def make(self, step: Step, owner: bytes = OWN) -> SpendLock:
         """Make a fresh lock by the secret of `owner`; remembered with its label."""
         label = self._entropy(LABEL_SIZE)
-        signer, salt = self._keys.lock(owner, label)
-        step.db.execute(ADD_LOCK, {"label": label, "owner": owner})
-        return make_lock(label, salt, One(signer.key))
+        lock = self._keys.derive_lock(label, owner or None)
+        step.unit.execute(ADD_LOCK, {"label": label, "owner": owner})
+        return make_lock(label, lock.salt, One(lock.signer.key))
 
     def opening_of(self, db: Connection, lock: SpendLock) -> tuple[bytes, bytes]:
         """Return (salt, policy digest) of a lock of this node's making, for those who may refer to it."""
@@ -85,7 +78,7 @@ class Locks:
 
     def learn_opening(self, step: Step, ref: StateRef, salt: bytes, digest: bytes) -> None:
         """Keep what a sealed component told about another's lock."""
-        step.db.execute(
+        step.unit.execute(
             ADD_OPENING, {"tx": ref.tx, "idx": ref.index, "salt": salt, "policy_digest": digest}
         )
 
@@ -143,7 +136,8 @@ class Locks:
         row = db.execute(GET_LOCK, {"label": lock.label}).fetchone()
         if row is None:
             raise NotHeld(f"lock {lock.label.hex()} is not of this node's making")
-        return self._keys.lock(row[0], lock.label)
+        derived = self._keys.derive_lock(lock.label, row[0] or None)
+        return derived.signer, derived.salt
 
     def _shown_lock(self, db: Connection, ref: StateRef) -> tuple[SpendLock, Tearoff, int]:
         created = self._vault.transaction(db, ref.tx)

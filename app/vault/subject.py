@@ -1,14 +1,11 @@
 """What a subject adds to a node's vault: who holds its transactions, what is checked and kept beside the ledger."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from sqlite3 import Connection
 from typing import Protocol
 
-import msgspec
-
-from flows.flow import Request
 from flows.notices import Letter
+from flows.step import StepContext
 from states.contract import Contract, Contracts
 from states.identity import Party
 from states.ledger import LedgerTransaction
@@ -18,16 +15,8 @@ Holders = Mapping[Party, frozenset[str]]
 """Each party that a transaction concerns, with its roles there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step's unit of work: the open transaction of the node's database, and the moment."""
-
-    db: Connection
-    now: int
-    flow_id: bytes
-
-
-Handler = Callable[[Step, Request[msgspec.Struct]], msgspec.Struct]
+Step = StepContext[Connection]
+"""One flow step's unit of work; `unit` is the open transaction of the node's database."""
 
 
 class Subject(Protocol):

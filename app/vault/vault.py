@@ -152,6 +152,11 @@ class Vault:
         )
         return [row[0] for row in rows]
 
+    def seq_held_by(self, db: Connection, peer: Party, tx: bytes) -> int | None:
+        """Return a recorded transaction's number here if `peer` is a holder of it, else None."""
+        row = db.execute(SEQ_OF, {"tx": tx}).fetchone()
+        return row[0] if row is not None and self.is_holder(db, peer, tx) else None
+
     def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
         return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None
 
@@ -167,7 +172,7 @@ class Vault:
     def check(self, step: Step, signed: SignedTransaction, *, held: bool) -> CheckedTransaction:
         """Verify all but receipt and completeness of signatures, and what only this node can check."""
         checked = self.verifier.check(
-            signed, lambda ref: self.state(step.db, ref), held=held, partly=True
+            signed, lambda ref: self.state(step.unit, ref), held=held, partly=True
         )
         self.subjects.of(checked.ledger).accept(step, checked)
         return checked
@@ -200,13 +205,13 @@ class Vault:
     ) -> Held:
         """Add a peer's signatures to a held transaction; raises InvalidSignature, NotHeld."""
         del peer  # whoever brings them, they verify or they do not
-        held = self.transaction(step.db, tx)
+        held = self.transaction(step.unit, tx)
         if not isinstance(held, SignedTransaction):
             raise NotHeld("the transaction is recorded already")
         known = {signature.key for signature in held.signatures}
         every = held.signatures + tuple(s for s in more if s.key not in known)
         checked = self.check(step, SignedTransaction(held.tearoff, every), held=False)
-        step.db.execute(SET_SIGNATURES, {"id": tx, "signatures": encode(every)})
+        step.unit.execute(SET_SIGNATURES, {"id": tx, "signatures": encode(every)})
         return self._held(checked.ledger, every)
 
     def own_signatures(self, db: Connection, tx: bytes) -> tuple[TransactionSignature, ...]:
@@ -214,7 +219,7 @@ class Vault:
 
     def drop(self, step: Step, tx: bytes) -> None:
         """Forget a held transaction. Nothing happens to a recorded one."""
-        step.db.execute(DROP_TX, {"id": tx})
+        step.unit.execute(DROP_TX, {"id": tx})
 
     def _sign_and_hold(
         self,
@@ -268,13 +273,13 @@ class Vault:
             "log_index": None,
             "erased": 0,
         }
-        step.db.execute(ADD_TX, row)
+        step.unit.execute(ADD_TX, row)
 
     def _add_holders(self, step: Step, ledger: LedgerTransaction) -> None:
         holders = self.subjects.of(ledger).holders(step, ledger)
         if self.me not in holders:
             raise NotConcerned
-        step.db.executemany(
+        step.unit.executemany(
             ADD_HOLDER,
             [
                 {"tx": ledger.id, "party": party, "roles": ",".join(sorted(roles))}
@@ -284,17 +289,15 @@ class Vault:
 
     # -- recording ---------------------------------------------------------------------------------
 
-    def record(
-        self, step: Step, tx: TransactionId, receipt: str
-    ) -> tuple[Recorded, tuple[Letter, ...]]:
+    def record(self, step: Step, tx: TransactionId, receipt: str) -> Recorded:
         """Check the receipt of a held transaction and record it; nothing happens if it is recorded already."""
-        held = self.transaction(step.db, tx)
+        held = self.transaction(step.unit, tx)
         if isinstance(held, ProvenTransaction):
-            return Recorded(tx, ()), ()
+            return Recorded(tx)
         proven = ProvenTransaction(held.tearoff, held.signatures, receipt)
         letters = self._record(step, proven)
-        others = sorted(self._holders(step.db, tx) - {self.me})
-        return Recorded(tx, tuple(others)), letters
+        others = sorted(self._holders(step.unit, tx) - {self.me})
+        return Recorded(tx, tuple(others), letters)
 
     def take(self, step: Step, peer: Party, parts: Iterable[bytes]) -> Taken:
         """Record transactions that `peer` brought, in order, all or none.
@@ -302,38 +305,38 @@ class Vault:
         Raises a LedgerError for one that is refused; answers what is missing where inputs are not held here.
         """
         letters: tuple[Letter, ...] = ()
-        step.db.execute("SAVEPOINT take")
+        step.unit.execute("SAVEPOINT take")
         try:
             for part in parts:
                 letters += self._take_one(step, peer, PROVEN_TRANSACTION.decode(part))
         except UnresolvedInput as missing:
-            step.db.execute("ROLLBACK TO take")
+            step.unit.execute("ROLLBACK TO take")
             return Taken(missing=(missing.ref,))
         finally:
-            step.db.execute("RELEASE take")
+            step.unit.execute("RELEASE take")
         return Taken(letters=letters)
 
     def _take_one(self, step: Step, peer: Party, proven: ProvenTransaction) -> tuple[Letter, ...]:
         tx = open_tearoff(proven.tearoff).id
-        row = step.db.execute(GET_TX, {"tx": tx}).fetchone()
+        row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
             return ()
         letters = self._record(step, proven, first_seen=row is None)
-        if not self.is_holder(step.db, peer, tx):
+        if not self.is_holder(step.unit, peer, tx):
             raise NotConcerned
         return letters
 
     def _record(
         self, step: Step, proven: ProvenTransaction, *, first_seen: bool = False
     ) -> tuple[Letter, ...]:
-        verified = self.verifier.verify(proven, lambda ref: self.state(step.db, ref), held=True)
+        verified = self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=True)
         ledger = verified.checked.ledger
         subject = self.subjects.of(ledger)
         subject.accept(step, verified.checked)
         if first_seen:
             self._add_row(step, ledger, proven.tearoff, proven.signatures)
             self._add_holders(step, ledger)
-        seq = self.last_seq(step.db) + 1
+        seq = self.last_seq(step.unit) + 1
         row = {
             "id": ledger.id,
             "tearoff": encode(proven.tearoff),
@@ -343,7 +346,7 @@ class Vault:
             "at": verified.receipt.entry.at,
             "log_index": verified.receipt.index,
         }
-        step.db.execute(SET_RECORDED, row)
+        step.unit.execute(SET_RECORDED, row)
         self._move_states(step, verified, seq)
         return subject.record(step, verified, seq)
 
@@ -351,18 +354,18 @@ class Vault:
         ledger = verified.checked.ledger
         consumed = [item for item in ledger.inputs if item.held is not None]
         for item in consumed:
-            spender = step.db.execute(
+            spender = step.unit.execute(
                 GET_STATE, {"tx": item.ref.tx, "idx": item.ref.index}
             ).fetchone()[1]
             assert spender in (None, ledger.id), "the notary let a state be consumed twice"
-        step.db.executemany(
+        step.unit.executemany(
             CONSUME,
             [
                 {"ref_tx": i.ref.tx, "ref_idx": i.ref.index, "seq": seq, "by": ledger.id}
                 for i in consumed
             ],
         )
-        step.db.executemany(
+        step.unit.executemany(
             ADD_STATE,
             [
                 {
@@ -383,7 +386,7 @@ class Vault:
             for i in consumed
             if i.held is not None
         ]
-        step.db.executemany(
+        step.unit.executemany(
             ADD_UPDATE,
             [
                 {"seq": seq, "kind": kind, "tx": tx, "idx": idx, "contract": contract}

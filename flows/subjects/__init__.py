@@ -1,0 +1,1 @@
+"""The conversations of each subject, one file a subject, of the same name as in states and app."""
