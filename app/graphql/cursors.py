@@ -30,6 +30,12 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     keys: tuple[SortKey, ...]
 
 
+class _Sealed(msgspec.Struct, frozen=True, array_like=True):
+    # msgspec has no union of str and bytes, though MessagePack tells them apart.
+    ledger_seq: int
+    keys: tuple[object, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a cursor is good for: one query with one filter, read by one user."""
@@ -49,7 +55,7 @@ class Cursors:
         if len(key) != KEY_BYTES:
             raise ValueError(f"a cursor key has {KEY_BYTES} bytes, not {len(key)}")
         self._siv = AESSIV(key)
-        self._decoder = msgspec.msgpack.Decoder(Position)
+        self._decoder = msgspec.msgpack.Decoder(_Sealed)
 
     def seal(self, position: Position, scope: Scope) -> str:
         sealed = self._siv.encrypt(msgspec.msgpack.encode(position), [scope.bound()])
@@ -60,10 +66,13 @@ class Cursors:
         `scope`.
         """
         try:
-            return self._decoder.decode(self._siv.decrypt(_sealed(cursor), [scope.bound()]))
+            opened = self._decoder.decode(self._siv.decrypt(_sealed(cursor), [scope.bound()]))
         except (InvalidTag, ValueError, msgspec.DecodeError) as refused:
             # One answer to all: what is wrong with a forged cursor helps its forger only.
             raise ApiError(ErrorCode.BAD_USER_INPUT, "the cursor is not of this query") from refused
+        keys = tuple(key for key in opened.keys if isinstance(key, int | str | bytes))
+        assert len(keys) == len(opened.keys), "only this node seals, and it seals sort keys"
+        return Position(opened.ledger_seq, keys)
 
 
 def _sealed(cursor: str) -> bytes:

@@ -80,7 +80,7 @@ class Documents:
         self.misses = 0
 
     def valid(self, text: str) -> ValidDocument:
-        """Return the document. Raise InvalidDocument, or ApiError over a limit."""
+        """Return the document. Raise InvalidDocument, ApiError over a limit, or RecursionError."""
         kept = self._kept.get(text)
         if kept is not None:
             self.hits += 1
@@ -124,5 +124,3 @@ class Documents:
                     {"limit": "tokens", "allowed": allowed},
                 ) from refused
             raise InvalidDocument(ErrorCode.GRAPHQL_PARSE_FAILED, (refused,)) from refused
-        except RecursionError as refused:
-            raise ApiError(ErrorCode.LIMIT_EXCEEDED, "the document nests too deeply") from refused

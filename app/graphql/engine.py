@@ -125,6 +125,9 @@ class Engine:
             left = self._throttle.charge(caller.session.user_id, cost - 1)
         except ApiError as refused:
             raise Refused(self.refusal(refused, request_id)) from refused
+        except RecursionError as refused:  # wherever it was met: the text chose how deep we went
+            nested = ApiError(ErrorCode.LIMIT_EXCEEDED, "the document nests too deeply")
+            raise Refused(self.refusal(nested, request_id)) from refused
         except InvalidDocument as refused:
             errors = tuple(self._mask(error, refused.code) for error in refused.errors)
             raise Refused(
