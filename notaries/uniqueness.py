@@ -1,0 +1,94 @@
+"""The port of a notary's memory: what is asked of it, and what every engine promises (clauses N3 to N5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from notaries.log import Head, LogStore
+from states.notarisation import (
+    Committed,
+    Conflict,
+    Never,
+    NotAllowed,
+    Unknown,
+    WindowClosed,
+    WindowNotOpen,
+)
+from states.state import StateRef, TransactionId
+
+OUTPUT_BITS = 16  # outputs have 16-bit indexes
+LOG_SIZE_MAX = 1 << 47  # so that a place is a signed 64-bit integer, which every database holds
+
+
+class StoreFailed(Exception):
+    """The store could not answer; nothing was promised. What it holds is read afresh before the next answer."""
+
+
+class Claim(NamedTuple):
+    """A state that a transaction consumes or refers to, and where the notary's log created it."""
+
+    tx: bytes
+    output: int
+    at: int  # the creating transaction's log index, as the requester says: checked against the log
+
+    @property
+    def place(self) -> int:
+        """The state's key in the store: log index of its creator and its output index, in one integer."""
+        return self.at << OUTPUT_BITS | self.output
+
+    @property
+    def ref(self) -> StateRef:
+        return StateRef(TransactionId(self.tx), self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """A transaction whose stateless checks have passed.
+
+    `entered` marks the notary change of another notary: it consumed its inputs there, in its window there.
+    """
+
+    transaction: TransactionId
+    opens: int
+    closes: int
+    inputs: tuple[Claim, ...] = ()
+    nullifiers: tuple[bytes, ...] = ()
+    references: tuple[Claim, ...] = ()
+    entered: bool = False
+
+
+Refusal = Conflict | WindowClosed | WindowNotOpen | NotAllowed
+Outcome = Committed | Refusal
+
+UNKNOWN_STATE = NotAllowed("unknown-state")
+
+
+class LivenessFound(NamedTuple):
+    """At this head, for each place asked: consumed or not, or None where the log has no such creator."""
+
+    head: Head
+    consumed: tuple[bool | None, ...]
+
+
+class UniquenessProvider(LogStore, Protocol):
+    """Remembers, for ever, which transaction consumed each state, and in which order.
+
+    One caller at a time commits; log access may come from any thread. Raises StoreFailed.
+    """
+
+    def commit(self, requests: Sequence[CommitRequest], now: int) -> list[Outcome]:
+        """Commit each request whole or not at all, in the order given, which becomes the log's.
+
+        Durable before it returns. A transaction in the log gets its receipt again, whatever was consumed since
+        and whatever the time. `now` is in ms since 1970 UTC; should it fall, the latest time that an answer
+        relied on counts in its place.
+        """
+
+    def status(self, tx: TransactionId, until: int, now: int) -> Committed | Never | Unknown:
+        """What became of the transaction whose window ends at `until`. Never is a promise, and durable."""
+
+    def are_consumed(self, claims: Sequence[Claim]) -> LivenessFound:
+        """Which of these states are consumed, all at one head."""
+
+    def close(self) -> None:
+        """Stop what runs beside, and let go of files. Nothing is lost without it."""
