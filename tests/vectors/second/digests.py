@@ -12,9 +12,14 @@ def tagged_hash(tag: str, data: bytes) -> bytes:
 
 
 def hkdf(secret: bytes, context: bytes, tag: str) -> bytes:
-    """HKDF(secret, context, "tag"): RFC 5869, one block of SHA-256 (§1.4)."""
-    extracted = hmac.digest(context or bytes(32), secret, "sha256")
-    return hmac.digest(extracted, _domain(tag) + b"\x01", "sha256")
+    """HKDF(secret, context, "tag") (§1.4)."""
+    return rfc5869(secret, context, _domain(tag))
+
+
+def rfc5869(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """HKDF with SHA-256, its first 32 bytes (RFC 5869 §2)."""
+    extracted = hmac.digest(salt or bytes(32), secret, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
 def _domain(tag: str) -> bytes:

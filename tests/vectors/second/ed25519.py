@@ -103,3 +103,8 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
         return False
     challenge = _challenge(signature[:32], public, message)
     return _same(_times(answer, _BASE), _add(commitment, _times(challenge, key)))
+
+
+def public_key_of_scalar(scalar: int) -> bytes:
+    """A multiple of the base point: for signatures that nobody with a seed would make."""
+    return _compress(_times(scalar, _BASE))
