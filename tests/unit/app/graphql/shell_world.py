@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -136,6 +137,19 @@ async def count_up(to: int) -> AsyncGenerator[int, None]:
         OPENED.sources_closed.set()
 
 
+async def pour() -> AsyncGenerator[str, None]:
+    try:
+        while True:
+            yield "x" * 200_000
+    finally:
+        OPENED.sources_closed.set()
+
+
+async def say_nothing() -> AsyncGenerator[int, None]:
+    await asyncio.sleep(60)
+    yield 1
+
+
 async def break_off(known: bool) -> AsyncGenerator[int, None]:  # noqa: FBT001
     yield 1
     if known:
@@ -169,12 +183,26 @@ class Mutation:
 @strawberry.type
 class Subscription:
     count: AsyncGenerator[int, None] = strawberry.subscription(resolver=count_up)
+    silent: AsyncGenerator[int, None] = strawberry.subscription(resolver=say_nothing)
+    flood: AsyncGenerator[str, None] = strawberry.subscription(resolver=pour)
     breaks: AsyncGenerator[int, None] = strawberry.subscription(resolver=break_off)
 
 
 SCHEMA = strawberry.Schema(
     Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=SCALARS)
 )
+
+
+def at(value: object, *path: str | int) -> object:
+    """Walk into decoded JSON; fails where it has no such place."""
+    for step in path:
+        if isinstance(step, int):
+            assert isinstance(value, list), value
+            value = value[step]
+        else:
+            assert isinstance(value, dict), value
+            value = value[step]
+    return value
 
 
 def a_session(user_id: str = "ana", expires: datetime = NOW + timedelta(hours=1)) -> Session:
@@ -225,7 +253,7 @@ def serving(limits: ServiceLimits | None = None) -> Iterator[Live]:
         examples=[ExampleQuery("Hello", "{ hello }")],
     )
     server = uvicorn.Server(listening(app, limits, "127.0.0.1", 0))
-    listener = server.config.bind_socket()
+    listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
