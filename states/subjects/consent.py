@@ -18,7 +18,7 @@ from states.subjects.notary_change import moves_notary
 from states.subjects.shape import KEEPERS, SealPlace
 from states.subjects.terms import Exceptions, Opening, SubjectAt, Terms
 
-CORPUS = bytes.fromhex("00" * 32)
+CORPUS = bytes.fromhex("52719713a02a0cacbccd1922cd0d5539ef915b833557ad6fffa8bd307e59b352")
 
 LENGTH_MAX_MS = 10 * 366 * 24 * 3_600_000  # ten years: nobody remembers longer what she agreed to
 

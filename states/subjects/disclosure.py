@@ -19,7 +19,7 @@ from states.subjects.notary_change import moves_notary
 from states.subjects.record import Version
 from states.subjects.shape import SealPlace
 
-CORPUS = bytes.fromhex("00" * 32)
+CORPUS = bytes.fromhex("7a83a384096e303b13c6eda07b5d432e709b1be8c37cde6c3882fcf356b45733")
 
 CREDENTIAL_BYTES_MAX = 4_096
 ITEMS_MAX = 60_000  # leaves room for the other components below 65,536 leaves

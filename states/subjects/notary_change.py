@@ -15,7 +15,7 @@ from states.sealed import Place
 from states.subjects.shape import is_signed_by, is_signed_only_by
 from states.subjects.terms import Opening
 
-CORPUS = bytes.fromhex("00" * 32)
+CORPUS = bytes.fromhex("9faa2ddfa777751ae582c6b2cbd5a326fe911b9211d8e824c6c998bfbeadc86a")
 
 
 class NotaryChange(
@@ -111,10 +111,10 @@ class NotaryChangeContract:
         return next(s for s in self.subjects if s.name == moved.state.contract)
 
 
-def with_notary_change(subjects: Iterable[Subject]) -> tuple[Contract, ...]:
+def with_notary_change(subjects: Iterable[Subject], corpus: bytes = CORPUS) -> tuple[Contract, ...]:
     """Return the contracts of `subjects` and the one that moves their states."""
     governed = tuple(subjects)
-    return (*governed, NotaryChangeContract(governed))
+    return (*governed, NotaryChangeContract(governed, corpus))
 
 
 def _at(output: StateAndData) -> str:

@@ -17,7 +17,7 @@ from states.subjects.notary_change import moves_notary
 from states.subjects.shape import KEEPERS, SealPlace
 from states.subjects.terms import SubjectAt
 
-CORPUS = bytes.fromhex("00" * 32)
+CORPUS = bytes.fromhex("784eb5aa15709a7edbb52462334e297306e737d9ceba548fc15c7cd535599378")
 
 BOTH_KEEPERS = ("agent", "custodian", "former-custodian")
 

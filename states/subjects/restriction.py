@@ -17,7 +17,7 @@ from states.subjects.notary_change import moves_notary
 from states.subjects.shape import KEEPERS, SealPlace
 from states.subjects.terms import SubjectAt, Terms
 
-CORPUS = bytes.fromhex("00" * 32)
+CORPUS = bytes.fromhex("410327ed1416aec41cabc65a47483e0fd5229c46408bd8fd0889e7a7d90db80e")
 
 SEAL_PLACES = (SealPlace(SubjectAt, 0, KEEPERS), SealPlace(Terms, 0, KEEPERS))
 """What lies where in the sealed group of a restriction that is made or amended."""
