@@ -1,6 +1,6 @@
 """A transaction with its signatures, before and after the notary (specification §3.3)."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 
@@ -40,3 +40,7 @@ class ProvenTransaction(
 
 SIGNED_TRANSACTION = Codec(SignedTransaction, "signed transaction")
 PROVEN_TRANSACTION = Codec(ProvenTransaction, "proven transaction")
+_EITHER = SignedTransaction | ProvenTransaction
+HELD_OR_PROVEN: Codec[SignedTransaction | ProvenTransaction] = Codec(
+    cast("type[SignedTransaction | ProvenTransaction]", _EITHER), "transaction"
+)

@@ -57,7 +57,7 @@ class Drafts:
         return self._parameters.in_force(now)[1]
 
     def window(self, now: int, saying: Saying) -> TimeWindow:
-        """Return [now − 30 s, as long as the network allows), cut to the basis of what is said.
+        """Return [now - 30 s, as long as the network allows), cut to the basis of what is said.
 
         Raises ValueError where the basis has run out.
         """

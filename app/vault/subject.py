@@ -1,6 +1,6 @@
 """What a subject adds to a node's vault: who holds its transactions, what is checked and kept beside the ledger."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from sqlite3 import Connection
 from typing import Protocol
 
@@ -34,18 +34,23 @@ class Subject(Protocol):
         Raises a LedgerError. Called before a transaction is held or recorded.
         """
 
-    def judge(self, step: Step, checked: CheckedTransaction, peer: Party, context: bytes) -> None:
-        """Check that a proposal of `peer` is what this node asked for (the row `context`), before it signs."""
-
     def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
         """Keep what the subject keeps beside the ledger; return the notices that this node now owes."""
 
 
-class Subjects:
-    """The subjects of a node, by contract name."""
+Judge = Callable[[Step, CheckedTransaction, Party, bytes], None]
+"""Checks that a proposal of a peer is what this node asked for (the row that `bytes` names), before it signs.
 
-    def __init__(self, subjects: Iterable[Subject]) -> None:
+Raises a LedgerError.
+"""
+
+
+class Subjects:
+    """The subjects of a node, by contract name; and who judges proposals, for those that others propose."""
+
+    def __init__(self, subjects: Iterable[Subject], judges: Mapping[str, Judge]) -> None:
         self._by_name = {subject.contract.name: subject for subject in subjects}
+        self.judges = judges
         self.contracts = Contracts(subject.contract for subject in self._by_name.values())
 
     def of(self, ledger: LedgerTransaction) -> Subject:

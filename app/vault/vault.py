@@ -192,12 +192,13 @@ class Vault:
         signed = SIGNED_TRANSACTION.decode(data)
         checked = self.check(step, signed, held=False)
         subject = self.subjects.of(checked.ledger)
-        if subject.contract.name != purpose:
+        judge = self.subjects.judges.get(purpose)
+        if subject.contract.name != purpose or judge is None:
             raise FlowRefused("other-subject", f"a proposal of {purpose} was expected")
         keys = frozenset(signature.key for signature in signed.signatures)
         if not any(self._party_of(key) == peer for key in keys):
             raise FlowRefused("not-signed", "the proposer signs first")
-        subject.judge(step, checked, peer, context)
+        judge(step, checked, peer, context)
         return self._sign_and_hold(step, checked, signed.tearoff, signed.signatures, ())
 
     def add_signatures(

@@ -1,0 +1,178 @@
+"""Consents at a node: built by the agent, kept by custodian and grantee."""
+
+from dataclasses import replace
+from sqlite3 import Connection
+
+import msgspec
+
+from app.subjects.statement import Statements
+from app.vault.drafts import Drafts, Output, Saying
+from app.vault.locks import Locks
+from app.vault.subject import Holders, Step
+from app.vault.vault import NotHeld
+from flows.notices import Letter
+from flows.services import Held
+from flows.step import Handlers
+from flows.subjects.consent import (
+    AmendConsent,
+    BuildAmendment,
+    BuildGrant,
+    BuildRevocation,
+    ConsentParties,
+    GrantConsent,
+    PartiesOf,
+)
+from flows.subjects.statement import HeedSigned
+from states.contract import Contract
+from states.encoding import encode
+from states.identity import Party, PatientId
+from states.ledger import Data, LedgerTransaction
+from states.state import StateRef
+from states.subjects.consent import (
+    SEAL_PLACES,
+    Consent,
+    ConsentAmend,
+    ConsentContract,
+    ConsentGrant,
+    ConsentRevoke,
+)
+from states.subjects.terms import Opening, SubjectAt
+from states.verifier import CheckedTransaction, VerifiedTransaction
+
+
+class ConsentSubject:
+    """The node's side of consent."""
+
+    def __init__(self, statements: Statements, locks: Locks, drafts: Drafts) -> None:
+        self.contract: Contract = ConsentContract()
+        self._statements = statements
+        self._enrolments = statements.enrolments
+        self._locks = locks
+        self._drafts = drafts
+
+    def register(self, handlers: Handlers[Connection]) -> None:
+        handlers.on(BuildGrant, self.grant)
+        handlers.on(BuildAmendment, self.amend)
+        handlers.on(BuildRevocation, self.revoke)
+        handlers.on(PartiesOf, self.parties)
+        handlers.on(HeedSigned, self._statements.heed)
+
+    # -- what the vault asks -------------------------------------------------------------------------
+
+    def holders(self, step: Step, ledger: LedgerTransaction) -> Holders:
+        """Custodian, grantee and agent, as the consents in it say."""
+        del step
+        consents = [*ledger.inputs_of(Consent), *(c for _, c in ledger.outputs_of(Consent))]
+        return {
+            party: frozenset({role})
+            for consent in consents
+            for party, role in (
+                (consent.custodian, "custodian"),
+                (consent.grantee, "grantee"),
+                (consent.agent, "agent"),
+            )
+        }
+
+    def accept(self, step: Step, checked: CheckedTransaction) -> None:
+        self._statements.accept(step, checked)
+
+    def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
+        ledger = verified.checked.ledger
+        for _, opening in ledger.seals_of(Opening):
+            ref = StateRef(ledger.id, opening.output)
+            self._locks.learn_opening(step, ref, opening.salt, opening.policy_digest)
+        return self._statements.record(step, verified, seq, self.contract.name)
+
+    # -- what the agent's flows ask -------------------------------------------------------------------
+
+    def grant(self, step: Step, request: BuildGrant) -> Held:
+        """See BuildGrant. Raises NotEnrolled."""
+        asked = request.grant
+        local = asked.patient.hex()
+        custodian, grantee = Party(asked.custodian), Party(asked.grantee)
+        enrolment = self._enrolments.of_local(step.unit, custodian, local)
+        consent = Consent(
+            enrolment.authority, custodian, grantee, self._enrolments.me, asked.start, asked.end
+        )
+        said = self._new(step, consent, local, ConsentGrant(), asked)
+        return self._hold(step, said, asked.patient, custodian, self._drafts.notary)
+
+    def amend(self, step: Step, request: BuildAmendment) -> Held:
+        """See BuildAmendment. The parties stay what they were; the authority is the enrolment's of today."""
+        asked = request.amendment
+        old, local = self._live(step, asked.ref)
+        enrolment = self._enrolments.of_local(step.unit, old.custodian, local)
+        consent = msgspec.structs.replace(old, authority=enrolment.authority, end=asked.end)
+        said = self._new(step, consent, local, ConsentAmend(), asked)
+        said = replace(said, inputs=(asked.ref,), signers=(old.authority, consent.authority))
+        notary = self._notary_of(step, asked.ref)
+        return self._hold(step, said, bytes.fromhex(local), old.custodian, notary)
+
+    def revoke(self, step: Step, request: BuildRevocation) -> Held:
+        """See BuildRevocation."""
+        ref = request.revocation.ref
+        old, local = self._live(step, ref)
+        said = Saying(ConsentRevoke(), (old.authority,), inputs=(ref,))
+        notary = self._notary_of(step, ref)
+        return self._hold(step, said, bytes.fromhex(local), old.custodian, notary)
+
+    def parties(self, step: Step, request: PartiesOf) -> ConsentParties:
+        """See PartiesOf."""
+        consent, _ = self._live(step, request.ref)
+        return ConsentParties(consent.custodian, consent.grantee)
+
+    def _new(
+        self,
+        step: Step,
+        consent: Consent,
+        local: str,
+        command: Data,
+        asked: GrantConsent | AmendConsent,
+    ) -> Saying:
+        """Say a consent with all its sealed components, in the places that the contract wants."""
+        lock = self._locks.make(step, bytes.fromhex(local))
+        salt, digest = self._locks.opening_of(step.unit, lock)
+        values: tuple[Data, ...] = (
+            SubjectAt(consent.custodian, self._pairwise(step, consent.custodian, local)),
+            SubjectAt(consent.grantee, self._pairwise(step, consent.grantee, local)),
+            asked.terms,
+            Opening(0, salt, digest),
+            asked.exceptions,
+        )
+        return Saying(
+            command,
+            (consent.authority,),
+            outputs=(Output(self.contract.name, consent, lock),),
+            sealed=tuple(
+                place.holds(encode(value)) for place, value in zip(SEAL_PLACES, values, strict=True)
+            ),
+            attachments=() if asked.notice is None else (asked.notice,),
+            until=consent.end,
+        )
+
+    def _pairwise(self, step: Step, party: Party, local: str) -> PatientId:
+        return self._enrolments.pairwise(step.unit, party, local)
+
+    def _hold(
+        self, step: Step, said: Saying, patient: bytes, custodian: Party, notary: Party
+    ) -> Held:
+        built = self._drafts.build(step.now, said, notary)
+        signer = self._enrolments.authority(patient, custodian)
+        return self._statements.vault.hold(step, built.whole(), (signer,))
+
+    def _live(self, step: Step, ref: StateRef) -> tuple[Consent, str]:
+        """Return a live consent of a patient of this agent, and its name of her; raises NotHeld."""
+        live = self._statements.live(step.unit, ref)
+        consent, local = live.data, live.patient
+        if (
+            not isinstance(consent, Consent)
+            or local is None
+            or consent.agent != self._enrolments.me
+        ):
+            raise NotHeld("no consent of a patient of this agent")
+        return consent, local
+
+    def _notary_of(self, step: Step, ref: StateRef) -> Party:
+        state = self._statements.vault.state(step.unit, ref)
+        assert state is not None, "a live statement is held"
+        return state.notary

@@ -1,0 +1,245 @@
+"""A patient's statements (consents and restrictions) at her agent, at a custodian, at a grantee."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from app.storage.statements import creation, sql, table_of
+from app.subjects.enrolment import Enrolments
+from app.subjects.tables import STATEMENT_TABLES, InForceRow, StatementRow
+from app.vault.ledger_handlers import part_of
+from app.vault.subject import Step
+from app.vault.vault import NotHeld, Vault
+from flows.flow import FlowRefused
+from flows.notices import InForce, InForceSince, Letter
+from flows.services import Done
+from flows.subjects.statement import Heeded, HeedSigned
+from states.crypto.signatures import Signer, sign_evidence, verify_evidence
+from states.encoding import encode
+from states.errors import InvalidSignature
+from states.groups import Group
+from states.identity import Party
+from states.ledger import LedgerTransaction
+from states.lock import LOCK, SpendLock
+from states.parameters import Directory, ParametersHistory
+from states.signed import HELD_OR_PROVEN, SignedTransaction
+from states.state import StateRef
+from states.subjects.consent import Consent
+from states.subjects.pinned import check_pinned, named_patient
+from states.subjects.restriction import Restriction
+from states.subjects.terms import Exceptions, SubjectAt, Terms
+from states.tearoff import open_tearoff
+from states.verifier import CheckedTransaction, VerifiedTransaction
+
+_ROW, _IN_FORCE = table_of(StatementRow), table_of(InForceRow)
+_ADD = sql(insert(_ROW))
+_ADD_IN_FORCE = sql(insert(_IN_FORCE).prefix_with("OR IGNORE"))
+_END = sql(
+    update(_ROW)
+    .where(_ROW.c.tx == bindparam("id"), _ROW.c.idx == bindparam("index"))
+    .values(consumed_seq=bindparam("seq"))
+)
+_CLOSE = sql(
+    update(_ROW)
+    .where(
+        _ROW.c.tx == bindparam("id"), _ROW.c.idx == bindparam("index"), _ROW.c.closed_at.is_(None)
+    )
+    .values(closed_at=bindparam("closed"))
+)
+_GET = sql(
+    select(_ROW.c.patient, _ROW.c.consumed_seq, _ROW.c.closed_at).where(
+        _ROW.c.tx == bindparam("tx"), _ROW.c.idx == bindparam("idx")
+    )
+)
+
+Statement = Consent | Restriction
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatement:
+    """A statement that lives here, and what this node calls the patient."""
+
+    ref: StateRef
+    data: Statement
+    patient: str | None
+
+
+class Statements:
+    """What consents and restrictions share at a node."""
+
+    def __init__(
+        self,
+        vault: Callable[[], Vault],
+        enrolments: Enrolments,
+        identity: Signer,
+        parameters: ParametersHistory,
+        directory: Directory,
+    ) -> None:
+        self._vault = vault  # built after the subjects that it is composed of
+        self.enrolments = enrolments
+        self._identity = identity
+        self._parameters = parameters
+        self._directory = directory
+
+    @staticmethod
+    def create(db: Connection) -> None:
+        for statement in creation(*STATEMENT_TABLES):
+            db.execute(statement)
+
+    @property
+    def me(self) -> Party:
+        return self.enrolments.me
+
+    @property
+    def vault(self) -> Vault:
+        return self._vault()
+
+    def live(self, db: Connection, ref: StateRef) -> LiveStatement:
+        """Return a statement that is neither consumed nor closed; raises NotHeld."""
+        row = db.execute(_GET, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        state = self.vault.state(db, ref)
+        if row is None or state is None or row[1] is not None:
+            raise NotHeld("the statement does not live here")
+        data = self.vault.subjects.contracts.states.decode(state.data)
+        assert isinstance(data, Consent | Restriction), "a statement row names a statement"
+        return LiveStatement(ref, data, row[0])
+
+    def lock_of(self, db: Connection, ref: StateRef) -> SpendLock:
+        """Return the lock of a state that this node holds."""
+        filtered = open_tearoff(self.vault.transaction(db, ref.tx).tearoff)
+        component = filtered.component(Group.LOCKS, ref.index)
+        assert component is not None, "an output is held with its lock"
+        return LOCK.decode(component)
+
+    # -- what the vault asks of both subjects -------------------------------------------------------
+
+    def accept(self, step: Step, checked: CheckedTransaction) -> None:
+        """At the custodian and the agent: the authority is the one that the enrolment pins.
+
+        A grantee does not judge it: it relies on the custodian's signature under each disclosure.
+        """
+        ledger = checked.ledger
+        for _, new in _outputs(ledger):
+            if self.me in (new.custodian, new.agent):
+                patient = named_patient(ledger, new.custodian)
+                enrolment, _ = self.enrolments.of_patient(step.unit, new.custodian, patient)
+                check_pinned(new, patient, enrolment)
+
+    def record(
+        self, step: Step, verified: VerifiedTransaction, seq: int, contract: str
+    ) -> tuple[Letter, ...]:
+        """Keep new statements, end consumed ones, and owe the agent an *in force since*."""
+        ledger = verified.checked.ledger
+        for item in ledger.inputs:
+            step.unit.execute(_END, {"id": item.ref.tx, "index": item.ref.index, "seq": seq})
+        for index, new in _outputs(ledger):
+            self._add(step, verified, seq, contract, index, new)
+        agents = {state.agent for state in _concerned(ledger)}
+        return self._owed(step, ledger, agents)
+
+    def _add(
+        self,
+        step: Step,
+        verified: VerifiedTransaction,
+        seq: int,
+        contract: str,
+        index: int,
+        new: Statement,
+    ) -> None:
+        ledger = verified.checked.ledger
+        terms = [terms for _, terms in ledger.seals_of(Terms)]
+        exceptions = [each for _, each in ledger.seals_of(Exceptions)]
+        step.unit.execute(
+            _ADD,
+            {
+                "tx": ledger.id,
+                "idx": index,
+                "contract": contract,
+                "custodian": new.custodian,
+                "grantee": new.grantee if isinstance(new, Consent) else None,
+                "agent": new.agent,
+                "patient": self._local_name(step.unit, ledger, new),
+                "start": new.start,
+                "end": new.end if isinstance(new, Consent) else None,
+                "terms": encode(terms[0]),
+                "exceptions": encode(exceptions[0]) if exceptions else None,
+                "at": verified.receipt.entry.at,
+                "log_index": verified.receipt.index,
+                "since": step.now,
+                "created_seq": seq,
+                "consumed_seq": None,
+                "closed_at": None,
+            },
+        )
+
+    def _local_name(self, db: Connection, ledger: LedgerTransaction, new: Statement) -> str | None:
+        """What this node calls the patient; for a grantee the id that it was told, until its desk matches it."""
+        for _, named in ledger.seals_of(SubjectAt):
+            if named.party == new.custodian and self.me in (new.custodian, new.agent):
+                return self.enrolments.of_patient(db, new.custodian, named.patient)[1]
+            if named.party == self.me:
+                return self.enrolments.name_of(db, named.patient)
+        return None
+
+    def _owed(
+        self, step: Step, ledger: LedgerTransaction, agents: set[Party]
+    ) -> tuple[Letter, ...]:
+        if self.me in agents:
+            return ()
+        network = ledger.parameters.network
+        statement = InForce(self.me, ledger.id, step.now)
+        evidence = sign_evidence(self._identity, network, encode(statement))
+        return tuple(Letter(agent, InForceSince(statement, evidence)) for agent in sorted(agents))
+
+    # -- withdrawals that arrive before their receipt -------------------------------------------------
+
+    def heed(self, step: Step, request: HeedSigned) -> Heeded:
+        """See HeedSigned. Verified like any transaction, all signatures included, but for the receipt."""
+        brought = HELD_OR_PROVEN.decode(part_of(step, request.part))
+        signed = SignedTransaction(brought.tearoff, brought.signatures)
+        checked = self.vault.verifier.check(
+            signed, lambda ref: self.vault.state(step.unit, ref), held=True
+        )
+        ledger = checked.ledger
+        ended = [state for state in _inputs(ledger) if request.peer == state.agent]
+        if ledger.count(Group.OUTPUTS) or len(ended) != len(ledger.inputs):
+            raise FlowRefused(
+                "no-withdrawal", "only an agent's withdrawal closes before its receipt"
+            )
+        for item in ledger.inputs:
+            step.unit.execute(
+                _CLOSE, {"id": item.ref.tx, "index": item.ref.index, "closed": step.now}
+            )
+        return Heeded(self._owed(step, ledger, {state.agent for state in ended}))
+
+    def note_in_force(self, step: Step, said: InForceSince, peer: Party) -> Done:
+        """Keep a party's *in force since*, which the patient sees. Raises InvalidSignature."""
+        statement = said.statement
+        parameters = self._parameters.in_force(step.now)[1]
+        keys = self._directory.identity_keys(Party(statement.party), step.now)
+        if statement.party != peer or said.signature.key not in keys:
+            raise InvalidSignature("in force since", "not signed by the party that it names")
+        verify_evidence(said.signature, parameters.network, encode(statement), parameters.relying)
+        row = {
+            "tx": statement.tx,
+            "party": peer,
+            "at": statement.at,
+            "signed": encode(said),
+        }
+        step.unit.execute(_ADD_IN_FORCE, row)
+        return Done()
+
+
+def _outputs(ledger: LedgerTransaction) -> list[tuple[int, Statement]]:
+    return [*ledger.outputs_of(Consent), *ledger.outputs_of(Restriction)]
+
+
+def _inputs(ledger: LedgerTransaction) -> list[Statement]:
+    return [*ledger.inputs_of(Consent), *ledger.inputs_of(Restriction)]
+
+
+def _concerned(ledger: LedgerTransaction) -> list[Statement]:
+    return [*_inputs(ledger), *(state for _, state in _outputs(ledger))]
