@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.vectors.second.cases import (
     components,
     encodings,
+    messages,
     policies,
     receipts,
     signatures,
@@ -116,6 +117,18 @@ FILES = {
         "Signatures by Ed25519 keys, of three kinds.",
         "kind: transaction, evidence or lock; network; over: transaction id or body; hex: encoding",
         "key; digest: what is signed",
+    ),
+    "requests": VectorFile(
+        messages.requests,
+        "Requests to a notary: tear-off, openings and lock signatures together.",
+        "hex: encoding of notarise/1; network",
+        "transaction; nullifiers: of the inputs, in order",
+    ),
+    "messages": VectorFile(
+        messages.messages,
+        "Structs that travel, read for their shape: no signature, id or receipt is checked.",
+        "hex",
+        "tag; value: as in encodings.json",
     ),
     "entries": VectorFile(
         receipts.entries,

@@ -27,6 +27,7 @@ from tests.vectors.second.keys import (
     read_policy,
     satisfied,
 )
+from tests.vectors.second.messages import check_request, read_message
 from tests.vectors.second.msgpack import decode, encode
 from tests.vectors.second.note import read_verifier_key
 from tests.vectors.second.refusal import Refused, require
@@ -234,6 +235,16 @@ def receipt_text(given: Object) -> Object:
     }
 
 
+def request(given: Object) -> Object:
+    found = check_request(decode(bytes_of(given, "hex")), bytes_of(given, "network"))
+    return {"transaction": found.transaction.hex(), "nullifiers": hexes(found.nullifiers)}
+
+
+def message(given: Object) -> Object:
+    value = decode(bytes_of(given, "hex"))
+    return {"tag": read_message(value), "value": json_of(value)}
+
+
 def liveness(given: Object) -> Object:
     found = receipt.check_liveness(decode(bytes_of(given, "hex")), bytes_of(given, "log_key"))
     return {
@@ -264,6 +275,8 @@ OPERATIONS: dict[str, Callable[[Object], Object]] = {
     "nullifiers": nullifier,
     "openings": opening,
     "signatures": signature,
+    "requests": request,
+    "messages": message,
     "entries": entry,
     "receipts": receipt_text,
     "liveness": liveness,

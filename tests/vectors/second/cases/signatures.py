@@ -86,7 +86,10 @@ def _refused(kind: str, clause: str) -> list[Case]:
         "a key of small order": _given(kind, by_nobody, (ED25519, neutral)),
         "a key that is no point": _given(kind, key=(ED25519, (2).to_bytes(32, "little"))),
     }
-    return [refused(f"{kind}: {name}", clause, given) for name, given in listed.items()]
+    notes = {"a key of small order": "As libsodium and verify_strict: any message has a signature."}
+    return [
+        refused(f"{kind}: {name}", clause, given, notes.get(name)) for name, given in listed.items()
+    ]
 
 
 def _refused_metas() -> list[Case]:
