@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.vectors.second import digests, ed25519, merkle, note
+from tests.vectors.second import digests, ed25519, merkle, msgpack, note
 from tests.vectors.second.fields import (
     Object,
     as_object,
@@ -16,6 +17,7 @@ from tests.vectors.second.fields import (
     list_of,
     number_of,
     text_of,
+    unhex,
 )
 from tests.vectors.second.generate import FILES, FOLDER, text
 from tests.vectors.second.keys import ED25519, P256, read_did
@@ -85,6 +87,16 @@ def test_hiding_a_seal_changes_no_id() -> None:
     shown = ids["inputs, references, seals"]["id"]
     assert shown == ids["one seal by its leaf hash"]["id"]
     assert shown == ids["all seals by their leaf hashes"]["id"]
+
+
+@pytest.mark.parametrize("file", ["encodings", "components", "tearoffs", "openings", "messages"])
+def test_a_messagepack_library_writes_each_accepted_value_alike(file: str) -> None:
+    accepted = [one for one in vectors(file) if one["outcome"] == "accepted"]
+    for vector in accepted:
+        data = unhex(text_of(as_object(vector["input"]), "hex"))
+        assert msgspec.msgpack.encode(msgpack.decode(data)) == data, vector["name"]
+        assert msgpack.encode(msgpack.decode(data)) == data, vector["name"]
+    assert accepted
 
 
 def test_ed25519_decides_as_wycheproof_does() -> None:
