@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from app.auth.attempts import BackOff, TooManyAttempts
 from app.auth.passwords import Passwords
-from app.auth.sessions import TOKEN_BYTES, Session, SessionStore, token_hash
+from app.auth.sessions import TOKEN_BYTES, Role, Session, SessionStore, token_hash
 from app.auth.users import USER_ID_CHARS_MAX, User, Users
 
 SESSION_LASTS = timedelta(hours=8)
@@ -78,12 +78,16 @@ class SignIn:
         return self._open(user)
 
     def session_of(self, token: str) -> Session | None:
-        """Return the live session behind a token; None for an unknown, ended or expired one."""
+        """Return the live session behind a token; None for an unknown, ended or expired one.
+
+        A session also ends with what it was opened on: a user who is gone or has another role.
+        """
         name = token_hash(token)
         session = self._sessions.get(name) if name is not None else None
         if session is None or session.expires <= self._clock():
             return None
-        return session
+        user = self._users.find(session.user_id)
+        return session if user is not None and _acts_as(user) == _acts_as(session) else None
 
     def sign_out(self, token: str) -> None:
         """End the token's session, if it has one."""
@@ -112,6 +116,10 @@ class SignIn:
         assert name is not None, "our own token is well formed"
         self._sessions.put(name, session)
         return SignedIn(token, session)
+
+
+def _acts_as(who: User | Session) -> tuple[str, Role, str | None, str]:
+    return who.user_id, who.role, who.person_id, who.organisation
 
 
 def _text(secret: bytes) -> str:

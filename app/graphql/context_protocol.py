@@ -30,5 +30,5 @@ class RequestContext(Protocol):
 
 MakeContext: TypeAlias = Callable[[Caller], AbstractAsyncContextManager[RequestContext]]
 """Opened before each operation and before **each event** of a subscription, closed after it: a
-fresh ledger sequence number, a fresh look at consent, and a place to give back a database
-snapshot."""
+fresh ledger sequence number, a fresh look at consent, a place to give back a database snapshot. A
+subscription's source has one of its own, open as long as the stream: it should hold no snapshot."""

@@ -6,7 +6,7 @@ dear to validate is refused first. What depends on variables and schema is the c
 (`app.graphql.cost`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import strawberry
 from graphql import (
@@ -40,6 +40,9 @@ class ServiceLimits:
         default=50, description="Directives, fragments expanded."
     )
     root_fields_max: int = strawberry.field(default=20, description="Fields at the root.")
+    selection_max: int = strawberry.field(
+        default=150, description="Fields in one selection set, fragments expanded."
+    )
     cost_max: int = strawberry.field(default=10_000, description="Estimated cost of an operation.")
     list_size_assumed: int = strawberry.field(
         default=10, description="Elements that the estimate assumes in a list without paging."
@@ -78,12 +81,16 @@ class ServiceLimits:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Counts over one operation with its fragments expanded."""
+    """Counts over one selection set with its fragments expanded.
+
+    `fields` are those of the set itself, `fields_below_max` those of the widest set in it.
+    """
 
     depth: int
     aliases: int
     directives: int
-    root_fields: int
+    fields: int
+    fields_below_max: int
 
 
 class _DirectiveCount(Visitor):
@@ -107,7 +114,9 @@ def check_document(document: DocumentNode, limits: ServiceLimits) -> None:
             _within("depth", shape.depth, limits.depth_max)
             _within("aliases", shape.aliases, limits.aliases_max)
             _within("directives", shape.directives, limits.directives_max)
-            _within("root fields", shape.root_fields, limits.root_fields_max)
+            _within("root fields", shape.fields, limits.root_fields_max)
+            # Merging the fields of one set is checked pair by pair: the limit bounds its square.
+            _within("fields of a selection", shape.fields_below_max, limits.selection_max)
 
 
 def _within(what: str, found: int, allowed: int) -> None:
@@ -132,10 +141,10 @@ class _ShapeWalk:
     def of(self, operation: OperationDefinitionNode) -> Shape:
         below = self._selections(operation.selection_set)
         directives = below.directives + len(operation.directives or ())
-        return Shape(below.depth, below.aliases, min(directives, COUNT_MAX), below.root_fields)
+        return replace(below, directives=min(directives, COUNT_MAX))
 
     def _selections(self, selection_set: SelectionSetNode | None) -> Shape:
-        depth = aliases = directives = fields = 0
+        depth = aliases = directives = fields = widest = 0
         for node in selection_set.selections if selection_set else ():
             directives += len(node.directives or ())
             if isinstance(node, FieldNode):
@@ -146,12 +155,13 @@ class _ShapeWalk:
             else:
                 below = self._expanded(node)
                 depth = max(depth, below.depth)
-                fields += below.root_fields
+                fields += below.fields
             aliases += below.aliases
             directives += below.directives
-        return Shape(
-            depth, min(aliases, COUNT_MAX), min(directives, COUNT_MAX), min(fields, COUNT_MAX)
-        )
+            widest = max(widest, below.fields_below_max)
+        fields = min(fields, COUNT_MAX)
+        widest = max(widest, fields)
+        return Shape(depth, min(aliases, COUNT_MAX), min(directives, COUNT_MAX), fields, widest)
 
     def _expanded(self, node: object) -> Shape:
         if isinstance(node, InlineFragmentNode):
@@ -160,7 +170,7 @@ class _ShapeWalk:
         name = node.name.value
         fragment = self._fragments.get(name)
         if fragment is None or name in self._open:  # validation names both
-            return Shape(0, 0, 0, 0)
+            return Shape(0, 0, 0, 0, 0)
         if name not in self._known:
             self._open.add(name)
             self._known[name] = self._selections(fragment.selection_set)

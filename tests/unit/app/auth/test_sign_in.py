@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from app.auth.attempts import NAMES_MAX, WAIT_S_MAX, BackOff, TooManyAttempts
@@ -83,6 +84,28 @@ def test_a_session_ends_by_time_by_sign_out_and_by_its_users_end() -> None:
     token = world.try_("ana", PASSWORD).token
     world.sign_in.end_sessions("ana")
     assert world.sign_in.session_of(token) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"role": Role.AUDITOR},
+        {"person_id": "p2"},
+        {"organisation": "O=Other"},
+        {"user_id": "somebody else"},
+    ],
+)
+def test_a_session_ends_with_the_user_that_it_was_opened_on(changes: dict[str, str]) -> None:
+    world, sessions = World(), MemorySessions()
+
+    def over(users: LocalUsers) -> SignIn:
+        return SignIn(users, sessions, world.passwords, world.clock, world.clock.monotonic)
+
+    before = over(LocalUsers([world.user]))
+    token = asyncio.run(before.sign_in("ana", PASSWORD, "a")).token
+    assert before.session_of(token) is not None
+    changed = msgspec.structs.replace(world.user, **changes)
+    assert over(LocalUsers([changed])).session_of(token) is None
 
 
 @pytest.mark.parametrize(

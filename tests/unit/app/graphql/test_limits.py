@@ -25,7 +25,13 @@ def root_fields(count: int) -> str:
     return "{ ...F " + "hello " * (count - 1) + "} fragment F on Query { dear }"
 
 
-LIMITS = ServiceLimits(aliases_max=4, directives_max=4, depth_max=4, root_fields_max=4)
+def selection(count: int) -> str:
+    return "{ rows { siblings { ...F " + "name " * (count - 1) + "} } } fragment F on Item { name }"
+
+
+LIMITS = ServiceLimits(
+    aliases_max=4, directives_max=4, depth_max=4, root_fields_max=4, selection_max=4
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +41,7 @@ LIMITS = ServiceLimits(aliases_max=4, directives_max=4, depth_max=4, root_fields
         (directives, "directives"),
         (depth, "depth"),
         (root_fields, "root fields"),
+        (selection, "fields of a selection"),
     ],
 )
 def test_shape_is_refused_from_the_first_one_too_many(make: object, what: str) -> None:
