@@ -16,10 +16,10 @@ T_co = TypeVar("T_co", covariant=True)
 M_contra = TypeVar("M_contra", bound=msgspec.Struct, contravariant=True)
 J = TypeVar("J")
 
-Parts = tuple[Annotated[bytes, msgspec.Meta(min_length=16, max_length=33)], ...]
+Parts = tuple[Annotated[bytes, msgspec.Meta(min_length=16, max_length=64)], ...]
 """Ids of rows whose bytes travel beside a message and never enter a journal.
 
-On the sending side an id may name a part row or a row of the vault ("t" ‖ transaction id, "k" ‖ key row id):
+On the sending side an id may name a part row or a row of the vault ("t" ‖ transaction id) or a chunk of a blob ("b" ‖ CID ‖ index):
 the transport reads the bytes when it sends. On the receiving side the engine has stored them as part rows.
 """
 
