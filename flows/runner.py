@@ -1,0 +1,466 @@
+"""Flows in memory: their steps, what they wait for, how they are woken, and how they end (flows/README.md §1, §6)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Generic, TypeVar
+
+from flows.changes import Changes
+from flows.envelope import Fault, Kind, check_size
+from flows.execution import Ended, Execution
+from flows.flow import AskNotary, AwaitEvent, FlowRefused, Receive, Received, Request, Sleep
+from flows.hospital import Verb, Verdict, back_off, judge
+from flows.journal import TIMED_OUT, Answered, JournalMismatch, Trouble, name_of
+from flows.post_office import PostOffice
+from flows.registry import Registry
+from flows.session import Post
+from flows.step import Handlers, StepContext
+from flows.store import (
+    AdmissionRow,
+    FlowRow,
+    FlowStore,
+    JournalRow,
+    ProgressRow,
+    SessionRow,
+    Status,
+    WaitRow,
+)
+from flows.terminal import trouble_of
+from flows.turn import Finished, Question
+from states.encoding import Codec, encode
+from states.identity import Party
+
+U = TypeVar("U")
+
+ASK_MS_MIN = 2_000  # before an unanswered question is asked again
+ASK_MS_MAX = 60_000
+DETAIL_CHARACTERS_MAX = 500
+NOTARISE = "notarise"  # the kind of question after which a transaction may be notarised
+
+_ids: Codec[tuple[bytes, ...]] = Codec(tuple[bytes, ...], "ids of parts")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings(Generic[U]):
+    """What the node gives to the engine; see `flows.engine.Engine`."""
+
+    store: FlowStore[U]
+    registry: Registry
+    handlers: Handlers[U]
+    me: Party
+    entropy: Callable[[int], bytes]
+    read_part: Callable[[bytes], bytes | None]
+    transient: tuple[type[Exception], ...]
+    double_run: bool
+
+
+class _Step(Generic[U]):
+    """What a step did that is undone if it fails."""
+
+    __slots__ = ("_doubt", "answering", "context", "rows")
+
+    def __init__(self, doubt: bool) -> None:  # noqa: FBT001 - the flag is the value
+        self._doubt = doubt
+        self.answering = False
+        self.context: StepContext[U] | None = None
+        self.rows: list[JournalRow] = []
+
+    @property
+    def in_doubt(self) -> bool:
+        return self._doubt if self.context is None else self.context.in_doubt
+
+
+class Runner(Generic[U]):
+    """Runs steps inside the turn's open transaction. What is in `live` is RUNNING and waits at an operation."""
+
+    def __init__(
+        self,
+        around: Surroundings[U],
+        office: PostOffice,
+        step_context: Callable[[Execution], StepContext[U]],
+    ) -> None:
+        self._around = around
+        self._store = around.store
+        self._office = office
+        self._step_context = step_context
+        self.now = 0
+        self.changes = Changes(around.store)
+        self.live: dict[bytes, Execution] = {}
+        self.routes: dict[tuple[str, bytes], Execution] = {}
+        self.waits: dict[bytes, WaitRow] = {row.flow: row for row in around.store.waits()}
+        self._asked: dict[bytes, int] = {}  # how often, where more than once
+        self._due: list[tuple[int, bytes]] = []
+        for row in self.waits.values():
+            heappush(self._due, (row.due, row.flow))
+        self._number = around.store.last_progress()
+        self.questions: list[Question] = []
+        self.finished: list[Finished] = []
+        self.progress: list[ProgressRow] = []
+
+    # -- beginning and waking --------------------------------------------------------------------------
+
+    def begin(self, row: FlowRow) -> None:
+        """Run a flow that is not in the database yet."""
+        run = Execution(row, self._around.registry, self._around.me)
+        self.changes.started(row)
+        self._enter(run)
+        for session in (
+            run.context.sessions.values()
+        ):  # of a responder: there before its first step, which may fail
+            self.changes.touched(run, session)
+        self.tell(run.id, Status.RUNNING, "started")
+        self.drive(run, None)
+
+    def wake(self, flow: bytes) -> Execution | None:
+        """Return a running flow, from its journal if it is not in memory; None if it does not run."""
+        run = self.live.get(flow)
+        if run is not None:
+            return run
+        self.changes.flush()
+        row = self._store.flow(flow)
+        if row is None or row.status != Status.RUNNING:
+            return None
+        try:
+            run = Execution(row, self._around.registry, self._around.me)
+            answer = run.replay(self._store.journal(flow))
+            if not row.torn:
+                run.resume(answer)
+            self._meet_sessions(run)
+        except Exception as error:  # noqa: BLE001 - whatever a flow's code raises here, an operator must see it
+            self.admit(row, error, Verdict(Verb.OBSERVE, "cannot be replayed"))
+            return None
+        run.context.muted = False
+        self._enter(run)
+        if row.torn:
+            self.drive(run, answer)
+        return self.live.get(flow)
+
+    def settle(self, run: Execution) -> None:
+        """Let a flow go on if what it waits for is there."""
+        found = self._available(run)
+        if found is not None:
+            self.resume(run, *found)
+        elif run.id not in self.waits:
+            self._wait(run)
+
+    def resume(self, run: Execution, kind: int, value: bytes, answer: object) -> None:
+        """Journal the answer to a flow's operation, and let it run."""
+        # Outside the step: what came is kept even if the step fails, for it may have been acknowledged.
+        self.changes.batch.journal.append(run.write(kind, value))
+        self.drive(run, answer)
+
+    def drive(self, run: Execution, answer: object) -> None:
+        """Run steps for as long as their answers are there."""
+        self._unwait(run.id)
+        while self._step(run, answer):
+            found = self._available(run)
+            if found is None:
+                self._wait(run)
+                return
+            kind, value, answer = found
+            self.changes.batch.journal.append(run.write(kind, value))
+
+    def park(self, idle_since: int) -> int:
+        """Drop the coroutines of flows that did nothing since; return how many."""
+        idle = [run for run in self.live.values() if run.touched <= idle_since]
+        for run in idle:
+            self._leave(run)
+        return len(idle)
+
+    # -- one step --------------------------------------------------------------------------------------
+
+    def _step(self, run: Execution, answer: object) -> bool:
+        """Run to the next suspension; False if the flow is not live afterwards."""
+        step: _Step[U] = _Step(run.in_doubt)
+        outcome: Ended | FlowRefused | None
+        try:
+            outcome = self._run(run, answer, step)
+        except FlowRefused as refusal:
+            if step.answering or step.in_doubt:
+                self._undo(run, step, refusal)
+                return False
+            outcome = refusal  # the flow's own last word: what it had done before, a draft dropped, stays done
+        except Exception as error:  # noqa: BLE001 - the one place where the failures of flows are judged
+            self._undo(run, step, error)
+            return False
+        if step.context is not None:
+            self._store.release()
+        self.changes.batch.journal += step.rows
+        self._keep(run, step)
+        if outcome is None or isinstance(outcome, Ended):
+            if self._around.double_run:
+                self._run_again(run, outcome)
+            if outcome is not None:
+                self._finish(run, outcome)
+        else:
+            self._leave(run)
+            self.changes.flush()
+            self.admit(run.row(), outcome, Verdict(Verb.FAIL, "refused"))
+        return outcome is None
+
+    def _run(self, run: Execution, answer: object, step: "_Step[U]") -> Ended | None:
+        ended = run.step(answer)
+        while ended is None and isinstance(run.operation, Request):
+            if step.context is None:
+                self._store.savepoint()
+                step.context = self._step_context(run)
+            step.answering = True
+            result = self._around.handlers.answer(step.context, run.operation)
+            step.answering = False
+            step.rows.append(run.write(Answered.RESULT, encode(result)))
+            ended = run.step(result)
+        self._check_posts(run)
+        return ended
+
+    def _undo(self, run: Execution, step: "_Step[U]", error: Exception) -> None:
+        if step.context is not None:
+            self._store.rollback_to()
+        self._fall(run, error)
+
+    def _keep(self, run: Execution, step: "_Step[U]") -> None:
+        """Take over what a step that went well has said."""
+        operation = run.operation
+        asks = type(operation) is AskNotary and operation.kind == NOTARISE
+        in_doubt = asks or step.in_doubt
+        if run.torn or run.attempts or in_doubt != run.in_doubt:
+            run.torn, run.attempts, run.in_doubt = False, 0, in_doubt
+            self.changes.changed(run.row())
+        run.touched = self.now
+        for text in run.context.steps:
+            self.tell(run.id, run.status, text)
+        run.context.steps = []
+        if run.context.posts:
+            self._post(run)
+
+    def _post(self, run: Execution) -> None:
+        context = run.context
+        for post in context.posts:
+            self._office.post(self.changes.batch, post)
+            session = context.sessions.get(post.session)
+            if session is not None:
+                if session.committed < 0:
+                    self.routes[session.counterparty, session.id] = run
+                session.committed = session.sent
+                self.changes.touched(run, session)
+        context.posts = []
+
+    def _check_posts(self, run: Execution) -> None:
+        for post in run.context.posts:
+            sizes = [len(self._around.read_part(part) or b"") for part in post.parts]
+            check_size(len(post.body), sizes)
+
+    def _available(self, run: Execution) -> tuple[int, bytes, object] | None:
+        """Return the answer to a flow's operation if it is there already."""
+        operation = run.operation
+        match operation:
+            case Receive(session=session):
+                found = self._early(run, session)
+                if found is not None:
+                    return found
+            case AwaitEvent(name=name):
+                body = self._store.take_event(run.id, name)
+                if body is not None:
+                    return Answered.EVENT, body, body
+            case Sleep(until=until):
+                return (Answered.SLEPT, b"", None) if until <= self.now else None
+            case _:
+                return None
+        if operation.until and operation.until <= self.now:
+            return Answered.RAISED, encode(TIMED_OUT), TIMED_OUT.error()
+        return None
+
+    def _early(self, run: Execution, key: bytes) -> tuple[int, bytes, object] | None:
+        session = run.context.sessions.get(key)
+        if session is None:
+            trouble = Trouble("lost", "", "", "")
+            return Answered.RAISED, encode(trouble), trouble.error()
+        if not session.early:
+            return None
+        row = self._store.early(session.counterparty, key)
+        assert row is not None, "an early message is counted and not there"
+        if row.kind != Kind.DATA:  # stays, for a flow that asks again
+            trouble = trouble_of(row)
+            return Answered.RAISED, encode(trouble), trouble.error()
+        self._store.drop_early(row)
+        session.early -= 1
+        received = Received(row.body, _ids.decode(row.parts))
+        return Answered.RECEIVED, encode(received), received
+
+    def _run_again(self, run: Execution, ended: Ended | None) -> None:
+        """Test mode: replay the flow in a fresh coroutine, which must come to the same place."""
+        self.changes.flush()
+        again = Execution(run.row(), self._around.registry, self._around.me)
+        answer = again.replay(self._store.journal(run.id))
+        run.compare(again, ended, again.step(answer))
+        again.close()
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    def due(self) -> list[bytes]:
+        """Return the flows whose time has come, and forget that they waited for it."""
+        found = []
+        while self._due and self._due[0][0] <= self.now:
+            due, flow = heappop(self._due)
+            wait = self.waits.get(flow)
+            if wait is not None and wait.due == due:
+                found.append(flow)
+        return found
+
+    def next_due(self) -> int | None:
+        return self._due[0][0] if self._due else None
+
+    def ask(self, flow: bytes, after: int = 0) -> None:
+        """Let a flow's question go to the notary, now or `after` milliseconds."""
+        wait = self.waits[flow]
+        delay = after
+        if not after:
+            self.questions.append(Question(flow, wait.seq, wait.kind, wait.row))
+            asked = self._asked.get(flow, 0)
+            self._asked[flow] = asked + 1
+            delay = back_off(asked, self._around.entropy(1)[0], ASK_MS_MIN, ASK_MS_MAX)
+        self.waits[flow] = wait._replace(due=self.now + delay)
+        heappush(self._due, (self.now + delay, flow))
+
+    def _wait(self, run: Execution) -> None:
+        match run.operation:
+            case AskNotary(kind=kind, row=row):
+                self._put_wait(WaitRow(run.id, self.now, run.seq, kind, row))
+                self.ask(run.id)
+            case Receive(until=until) | AwaitEvent(until=until) | Sleep(until=until) if until:
+                self._put_wait(WaitRow(run.id, until, run.seq, "", b""))
+                heappush(self._due, (until, run.id))
+
+    def _put_wait(self, row: WaitRow) -> None:
+        self.waits[row.flow] = row
+        self.changes.wait(row.flow, row)
+
+    def _unwait(self, flow: bytes) -> None:
+        if self.waits.pop(flow, None) is not None:
+            self._asked.pop(flow, None)
+            self.changes.wait(flow, None)
+
+    # -- leaving ---------------------------------------------------------------------------------------
+
+    def stop(self, flow: bytes, status: Status, why: str) -> None:
+        """Put a flow that has not ended where only an operator or a timer gets it out."""
+        run = self.live.get(flow)
+        if run is not None:
+            self._leave(run)
+        self.changes.flush()
+        row = self._store.flow(flow)
+        assert row is not None, "a stopped flow is in the database"
+        self._unwait(flow)
+        self.changes.changed(row._replace(status=status, why=why))
+        self.tell(flow, status, why)
+
+    def go_on(self, row: FlowRow) -> None:
+        """Let a flow that was stopped run from its last answer."""
+        self._unwait(row.id)
+        self.changes.changed(row)
+        self.tell(row.id, Status.RUNNING, "goes on")
+        run = self.wake(row.id)
+        if run is not None:
+            self.settle(run)
+
+    def admit(self, row: FlowRow, error: Exception, verdict: Verdict) -> None:
+        """Write down why a flow failed, and do what the hospital ordered."""
+        flow, seq = row.id, len(self._store.journal(row.id))
+        due = 0
+        if verdict.verb is Verb.RETRY:
+            due = self.now + back_off(row.attempts, self._around.entropy(1)[0])
+        detail = f"{type(error).__name__}: {error}"[:DETAIL_CHARACTERS_MAX]
+        admission = AdmissionRow(flow, self.now, seq, verdict.rule, detail, verdict.verb, due)
+        self.changes.batch.admissions.append(admission)
+        match verdict.verb:
+            case Verb.RETRY:
+                self.stop(flow, Status.RETRYING, detail)
+                self._put_wait(WaitRow(flow, due, seq, "", b""))
+                heappush(self._due, (due, flow))
+            case Verb.OBSERVE:
+                self.stop(flow, Status.OBSERVED, detail)
+            case Verb.FAIL:
+                self.fail(row, Status.FAILED, self._fault(error), detail)
+
+    def fail(self, row: FlowRow, status: Status, fault: Fault, why: str) -> None:
+        """End a flow that is not live; its sessions get ERROR."""
+        sessions = self._store.sessions(row.id)
+        self._end(row._replace(status=status, why=why), sessions, Kind.ERROR, encode(fault))
+
+    def _fall(self, run: Execution, error: Exception) -> None:
+        self._leave(run)
+        self.changes.flush()
+        run.torn = True
+        row = run.row()._replace(attempts=run.attempts)
+        verdict = judge(
+            error, run.attempts, in_doubt=run.in_doubt, transient=self._around.transient
+        )
+        if verdict.verb is Verb.RETRY:
+            row = row._replace(attempts=row.attempts + 1)
+        self.changes.changed(row)
+        self.changes.flush()
+        self.admit(row, error, verdict)
+
+    def _fault(self, error: Exception) -> Fault:
+        # Only a refusal's words cross organisations; of anything else the peer learns that it happened.
+        number = self._around.entropy(8).hex()
+        if isinstance(error, FlowRefused):
+            return Fault(error.code, error.public, number)
+        return Fault("failed", "", number)
+
+    def _finish(self, run: Execution, ended: Ended) -> None:
+        self._leave(run)
+        run.status, run.result = Status.DONE, encode(ended.result)
+        sessions = [
+            SessionRow(s.counterparty, s.id, run.id, s.committed, s.received, int(s.open))
+            for s in run.context.sessions.values()
+        ]
+        self._end(run.row(), sessions, Kind.END, b"")
+
+    def _end(self, row: FlowRow, sessions: list[SessionRow], kind: Kind, body: bytes) -> None:
+        for session in sessions:
+            if session.open:
+                post = Post(Party(session.peer), kind, session.session, session.sent, body, ())
+                self._office.post(self.changes.batch, post)
+        if row.peer:
+            self._office.of(Party(row.peer)).count(-1, letter=not row.session)
+        self._unwait(row.id)
+        self.changes.changed(row)
+        self.changes.ended(row.id)
+        self.tell(row.id, Status(row.status), row.why or "ended")
+        self.finished.append(Finished(row.id, Status(row.status), row.result))
+
+    def tell(self, flow: bytes, status: Status, step: str) -> None:
+        self._number += 1
+        row = ProgressRow(self._number, flow, self.now, int(status), step)
+        self.changes.batch.progress.append(row)
+        self.progress.append(row)
+
+    # -- memory ----------------------------------------------------------------------------------------
+
+    def _enter(self, run: Execution) -> None:
+        run.touched = self.now
+        self.live[run.id] = run
+        for session in run.context.sessions.values():
+            if session.committed >= 0:
+                self.routes[session.counterparty, session.id] = run
+
+    def _leave(self, run: Execution) -> None:
+        self.live.pop(run.id, None)
+        for session in run.context.sessions.values():
+            self.routes.pop((session.counterparty, session.id), None)
+        run.close()
+
+    def _meet_sessions(self, run: Execution) -> None:
+        """Give a replayed flow's sessions what only the database knows: what has come."""
+        for row in self._store.sessions(run.id):
+            session = run.context.sessions.get(row.session)
+            if session is None or session.sent != row.sent:
+                raise JournalMismatch(
+                    run.seq, f"the code opens other sessions before {name_of(run.operation)}"
+                )
+            session.committed, session.received, session.open = (
+                row.sent,
+                row.received,
+                bool(row.open),
+            )
+            session.early = self._store.early_count(row.peer, row.session)

@@ -1,0 +1,87 @@
+"""Requests: what a node does for a flow, inside the transaction of the flow's step (flows/README.md §1.4)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+
+from flows.flow import Flow, Operation, Request
+from flows.store import PartRow
+from states.errors import LedgerError
+
+if TYPE_CHECKING:
+    from flows.engine import Engine
+
+U = TypeVar("U")
+Q = TypeVar("Q", bound=msgspec.Struct)
+
+PART_PREFIX = b"p"  # of ids of the engine's own part rows
+PART_BYTES_MAX = 1 << 20
+
+
+class NoHandler(LedgerError):
+    """A flow asked this node for something that it was not composed to do."""
+
+
+class StepContext(Generic[U]):
+    """What a handler of a request may use. `unit` is the open transaction: the handler never commits."""
+
+    __slots__ = ("_doubt", "_engine", "flow_id", "now", "unit")
+
+    def __init__(
+        self, engine: "Engine[U]", flow_id: bytes, now: int, unit: U, *, doubt: bool
+    ) -> None:
+        self._engine = engine
+        self._doubt = doubt
+        self.flow_id = flow_id
+        self.now = now
+        self.unit = unit
+
+    @property
+    def in_doubt(self) -> bool:
+        return self._doubt
+
+    def may_be_notarised(self) -> None:
+        """From this step on another party can have the transaction notarised: the flow is not failed any more."""
+        self._doubt = True
+
+    def settled(self) -> None:
+        """What was notarised is recorded, or never will be: the flow may fail again."""
+        self._doubt = False
+
+    def put_part(self, body: bytes) -> bytes:
+        """Keep bytes until the flow ends and whoever it sent them to has them; return the id of the row."""
+        part = PART_PREFIX + self._engine.entropy(16)
+        self._engine.store.put_part(PartRow(part, self.flow_id, body))
+        return part
+
+    def read_part(self, part: bytes) -> bytes | None:
+        return self._engine.read_part(part)
+
+    def start(self, flow: Flow, client_key: str | None = None) -> bytes:
+        """Start another flow if this step is committed; return its id."""
+        return self._engine.start(flow, client_key)
+
+    def raise_event(self, flow_id: bytes, name: str, key: str, body: bytes = b"") -> bool:
+        return self._engine.raise_event(flow_id, name, key, body)
+
+
+class Handlers(Generic[U]):
+    """The services of a node, by the type of request."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type, Callable[[StepContext[U], msgspec.Struct], msgspec.Struct]] = {}
+
+    def on(self, kind: type[Q], handle: Callable[[StepContext[U], Q], msgspec.Struct]) -> None:
+        """Let `handle` answer requests of `kind`; a second handler for one kind is a mistake."""
+        if kind in self._handlers:
+            raise ValueError(f"{kind.__name__} has a handler")
+        if not issubclass(kind, Request) or not isinstance(kind.__struct_config__.tag, str):
+            raise TypeError(f"{kind.__name__} is no request with a text tag")
+        self._handlers[kind] = handle  # type: ignore[assignment]  # called with values of `kind` only
+
+    def answer(self, step: StepContext[U], request: Operation) -> msgspec.Struct:
+        handle = self._handlers.get(type(request))
+        if handle is None:
+            raise NoHandler(f"nothing here answers {type(request).__name__}")
+        return handle(step, request)
