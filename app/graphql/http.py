@@ -5,18 +5,27 @@ connections mode for `Accept: text/event-stream`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import orjson
 from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from app.graphql.context_protocol import Caller
 from app.graphql.engine import Answer, Ask, Engine, Prepared, Refused
 from app.graphql.errors import ApiError, ErrorCode, Json
+from app.graphql.event_stream import (
+    COMMENT,
+    COMPLETE,
+    EventStream,
+    events_of,
+    next_event,
+    one,
+    with_heartbeat,
+)
 from app.graphql.negotiation import MediaType, accepted, is_json
 from app.graphql.requests import BadRequest, ask_of_body, ask_of_query_string
 from app.graphql.streams import Slots
@@ -30,7 +39,6 @@ _STATUS_OF = {
     ErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
 _ALSO_FOR_JSON = frozenset({401, 429, 500})  # the others are 200 where only JSON is understood
-_COMPLETE = b"event: complete\ndata:\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class GraphQLHttp:
             return _told(_plain(media), refused)
         except Refused as refused:
             if media is MediaType.EVENT_STREAM:
-                return _event_stream(_events(_one(refused.answer)))
+                return self._events(events_of(one(refused.answer)))
             return _json(media, refused.answer)
         return await self._run(request, media, prepared, caller)
 
@@ -105,15 +113,18 @@ class GraphQLHttp:
     def _stream(self, request: Request, prepared: Prepared, caller: Caller) -> Response:
         answers = self._answers(prepared, caller, lambda: self.caller_of(request))
         ended = ApiError(ErrorCode.UNAUTHENTICATED, "the session has ended")
-        last_words = _next_event(self.engine.refusal(ended, prepared.extensions)) + _COMPLETE
+        last_words = next_event(self.engine.refusal(ended, prepared.extensions)) + COMPLETE
 
         def beat() -> tuple[bytes, bool]:
             if self.caller_of(request) is None:
                 return last_words, True
-            return b":\n\n", False
+            return COMMENT, False
 
         beat_s = self.engine.limits.heartbeat_seconds
-        return _event_stream(_with_heartbeat(_events(answers), beat_s, beat))
+        return self._events(with_heartbeat(events_of(answers), beat_s, beat))
+
+    def _events(self, events: AsyncGenerator[bytes, None]) -> Response:
+        return EventStream(events, self.engine.limits.send_seconds_max)
 
     async def _answers(
         self, prepared: Prepared, caller: Caller, caller_now: Callable[[], Caller | None]
@@ -176,57 +187,3 @@ def _told(media: MediaType, refused: BadRequest) -> Response:
     if refused.status == 405:  # noqa: PLR2004
         response.headers["allow"] = "POST"
     return response
-
-
-def _event_stream(events: AsyncIterator[bytes]) -> Response:
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(events, media_type=MediaType.EVENT_STREAM.value, headers=headers)
-
-
-async def _one(answer: Answer) -> AsyncGenerator[Answer, None]:
-    yield answer
-
-
-async def _events(answers: AsyncGenerator[Answer, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(answers):
-        async for answer in answers:
-            yield _next_event(answer)
-    yield _COMPLETE
-
-
-def _next_event(answer: Answer) -> bytes:
-    return b"event: next\ndata: " + orjson.dumps(answer.formatted()) + b"\n\n"
-
-
-async def _with_heartbeat(
-    events: AsyncGenerator[bytes, None], beat_s: float, beat: Callable[[], tuple[bytes, bool]]
-) -> AsyncGenerator[bytes, None]:
-    """Pass events on, and what `beat` says where none came for `beat_s`; its flag ends the
-    stream.
-    """
-    waiting: asyncio.Task[bytes | None] | None = None
-    try:
-        while True:
-            waiting = waiting or asyncio.create_task(_next(events))
-            done, _ = await asyncio.wait({waiting}, timeout=beat_s)
-            if not done:
-                said, last = beat()
-                yield said
-                if last:
-                    return
-                continue
-            event = waiting.result()
-            waiting = None
-            if event is None:
-                return
-            yield event
-    finally:
-        if waiting is not None:
-            waiting.cancel()
-            with suppress(asyncio.CancelledError):
-                await waiting
-        await events.aclose()
-
-
-async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
-    return await anext(events, None)

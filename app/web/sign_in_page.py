@@ -1,9 +1,10 @@
 """POST /sign-in and POST /sign-out: a password for a bearer token, and the end of one."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -14,6 +15,7 @@ from app.graphql.negotiation import is_json
 from app.graphql.websocket import bearer
 
 BODY_BYTES_MAX = 4_096
+BODY_SECONDS_MAX = 10
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -48,10 +50,14 @@ def sign_in_routes(sign_in: SignIn) -> Sequence[BaseRoute]:
         if not is_json(request.headers.get("content-type", "")):
             return _told(415, ErrorCode.BAD_USER_INPUT, "the body must be application/json")
         try:
-            credentials = msgspec.json.decode(await request.body(), type=Credentials)
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await request.body()
+            credentials = msgspec.json.decode(body, type=Credentials)
             opened = await sign_in.sign_in(
                 credentials.user, credentials.password, client_address(request)
             )
+        except (TimeoutError, ClientDisconnect):
+            return _told(408, ErrorCode.BAD_USER_INPUT, "the body did not come")
         except msgspec.DecodeError:
             return _told(400, ErrorCode.BAD_USER_INPUT, "the body is {user, password}")
         except SignInRefused:

@@ -17,6 +17,7 @@ LIMITS = ServiceLimits(
     heartbeat_seconds=1,
     subscriptions_per_caller_max=1,
     execution_seconds_max=1,
+    send_seconds_max=1,
 )
 JSON = "application/json"
 RESPONSE = "application/graphql-response+json"
@@ -199,6 +200,12 @@ def test_a_client_that_leaves_a_stream_ends_its_source(live: Live) -> None:
     with events_of(live, "subscription { count(to: 100000) }", "kim") as response:
         response.readline()
     assert OPENED.sources_closed.wait(5)
+
+
+def test_a_client_that_takes_nothing_of_its_stream_ends_its_source(live: Live) -> None:
+    OPENED.sources_closed.clear()
+    with events_of(live, "subscription { flood }", "moe"):
+        assert OPENED.sources_closed.wait(10)
 
 
 def test_a_password_opens_a_session_that_sign_out_ends(live: Live) -> None:
