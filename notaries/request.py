@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from notaries.openings import open_lock
 from notaries.uniqueness import LOG_SIZE_MAX, Claim, CommitRequest
 from states.crypto.keys import SCHEME_ED25519, SCHEME_P256, Key
 from states.crypto.policy import is_satisfied, keys_of
@@ -12,7 +13,7 @@ from states.encoding import Codec, encode
 from states.errors import LedgerError
 from states.groups import Group, layout_of
 from states.identity import Party, PartyField
-from states.lock import ReferOpening, SpendOpening, check_opening, nullifier
+from states.lock import ReferOpening, SpendOpening, nullifier
 from states.notarisation import (
     INPUTS_MAX,
     REFERENCES_MAX,
@@ -248,10 +249,10 @@ def _claim(ref: StateRef, opening: SpendOpening | ReferOpening) -> Claim:
     if opening.at >= LOG_SIZE_MAX:
         raise RequestRefused(Reason.LIMIT, "no log is that long")
     try:
-        check_opening(opening, ref)
+        open_lock(opening, ref)
     except LedgerError as closed:
         raise RequestRefused(Reason.LOCK, str(closed)) from closed
-    return Claim(ref.tx, ref.index, opening.at)
+    return Claim.of(ref, opening.at)
 
 
 def _question(question: LivenessQuestion) -> CheckedQuestion:

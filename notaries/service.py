@@ -38,6 +38,7 @@ from states.parameters import UnknownParameters
 QUESTION_BYTES_MAX = 1 << 18  # 240 inputs and 64 references under single keys are about 110 kB
 BUSY_MS_MIN = 20
 QUEUED_A_MS = 4  # what a notary clears in a millisecond, about
+CHUNK = 24  # signatures: what is sent to a helper at once
 RETRY_MS = 1_000  # after a fault of the store
 
 NOT_ALLOWED = NotAllowed("not-allowed")
@@ -56,10 +57,18 @@ _Prepared = Answer | _Signed | CommitRequest | StatusRequest | tuple[CheckedQues
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Questions whose stateless checks are done, but for signatures that are being verified."""
+    """Questions whose stateless checks are done, but for signatures that are being verified, in chunks."""
 
     prepared: tuple[_Prepared, ...]
-    verdicts: Verdicts
+    chunks: tuple[Verdicts, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return all(isinstance(chunk, Found) for chunk in self.chunks)
+
+    def verdicts(self) -> list[bool]:
+        return [verdict for chunk in self.chunks for verdict in chunk.result()]
 
 
 class NotaryService:
@@ -126,7 +135,7 @@ class NotaryService:
                 elif read is None:
                     return
                 under_way, taken = None if read is None else (taken, read), []
-                if under_way is not None and isinstance(under_way[1].verdicts, Found):
+                if under_way is not None and under_way[1].is_ready:
                     _reply(under_way[0], self.finish(under_way[1]))  # nothing to wait for
                     under_way = None
         except BaseException:
@@ -155,15 +164,19 @@ class NotaryService:
 
     def prepare(self, questions: Sequence[bytes]) -> Batch:
         """Do what needs no memory, and begin to verify signatures."""
-        prepared, checks = list[_Prepared](), list[KeyCheck]()
+        prepared, checks, chunks = list[_Prepared](), list[KeyCheck](), list[Verdicts]()
+        begun = 0
         for data in questions:
             each = self._read(data)
             if isinstance(each, CheckedRequest):
-                prepared.append(_Signed(each, len(checks)))
+                prepared.append(_Signed(each, begun + len(checks)))
                 checks += each.signatures
+                if len(checks) >= CHUNK:  # a helper verifies these while the next ones are read
+                    chunks.append(self._signatures.begin(checks))
+                    begun, checks = begun + len(checks), []
             else:
                 prepared.append(each)
-        return Batch(tuple(prepared), self._signatures.begin(checks))
+        return Batch(tuple(prepared), (*chunks, self._signatures.begin(checks)))
 
     def _read(self, data: bytes) -> CheckedRequest | _Prepared:
         question: Question | None = None
@@ -192,7 +205,7 @@ class NotaryService:
 
     def finish(self, batch: Batch) -> list[bytes]:
         """Commit what may be, then answer everything in order."""
-        verdicts = batch.verdicts.result()
+        verdicts = batch.verdicts()
         prepared = [_settled(each, verdicts) for each in batch.prepared]
         self._latest = now = max(self._latest, self._clock())
         try:

@@ -17,6 +17,7 @@ from states.notarisation import (
 from states.state import StateRef, TransactionId
 
 OUTPUT_BITS = 16  # outputs have 16-bit indexes
+OUTPUT_MAX = (1 << OUTPUT_BITS) - 1
 LOG_SIZE_MAX = 1 << 47  # so that a place is a signed 64-bit integer, which every database holds
 
 
@@ -25,20 +26,27 @@ class StoreFailed(Exception):
 
 
 class Claim(NamedTuple):
-    """A state that a transaction consumes or refers to, and where the notary's log created it."""
+    """A state that a transaction consumes or refers to, and where the notary's log created it.
+
+    `place` is the state's key in a store: log index of its creator << 16 | its output index there. The index is what
+    the requester says; it is checked against the log.
+    """
 
     tx: bytes
-    output: int
-    at: int  # the creating transaction's log index, as the requester says: checked against the log
+    place: int
+
+    @classmethod
+    def of(cls, ref: StateRef, at: int) -> "Claim":
+        """The claim to `ref`, whose creator is the log's entry `at`."""
+        return cls(ref.tx, at << OUTPUT_BITS | ref.index)
 
     @property
-    def place(self) -> int:
-        """The state's key in the store: log index of its creator and its output index, in one integer."""
-        return self.at << OUTPUT_BITS | self.output
+    def at(self) -> int:
+        return self.place >> OUTPUT_BITS
 
     @property
     def ref(self) -> StateRef:
-        return StateRef(TransactionId(self.tx), self.output)
+        return StateRef(TransactionId(self.tx), self.place & OUTPUT_MAX)
 
 
 @dataclass(frozen=True, slots=True)

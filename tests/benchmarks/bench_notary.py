@@ -49,7 +49,7 @@ def as_commit(past: Past, first: int) -> CommitRequest:
         TransactionId(past.tx),
         START,
         past.until,
-        tuple(Claim(tx, output, first + at) for tx, output, at in past.consumed),
+        tuple(Claim(tx, first + at << 16 | output) for tx, output, at in past.consumed),
         past.nullifiers,
     )
 
