@@ -101,5 +101,144 @@ class InForceRow(SQLModel, table=True):
     signed: bytes
 
 
+class BatchRow(SQLModel, table=True):
+    """A record that intake has sealed and staged: its ciphertext is durable, its data key wrapped at rest."""
+
+    __tablename__ = "record_batch"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    batch: bytes = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    patient: bytes  # the pairwise id
+    local: str
+    content: bytes
+    commitment: bytes
+    blob: str
+    size_class: int
+    length: int
+    key: bytes
+    resource_id: str
+
+
+class RecordRow(SQLModel, table=True):
+    """A version of a record, as this node may read it: metadata, and at its custodian the wrapped data key."""
+
+    __tablename__ = "record"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("record_patient", "patient", "custodian", "consumed_seq", "created_seq", "idx"),
+        Index("record_commitment", "commitment"),
+        Index("record_made", "created_seq", "idx"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    custodian: str
+    patient: str | None = None
+    version: int
+    commitment: bytes
+    blob: str
+    size_class: int
+    content: bytes
+    category: str
+    kind: str
+    day: str | None = None
+    key: bytes | None = None
+    length: int | None = None
+    resource_id: str | None = None
+    created_seq: int
+    consumed_seq: int | None = None
+
+
+class DisclosureRow(SQLModel, table=True):
+    """A disclosure: what was disclosed to whom, on which consent, until when."""
+
+    __tablename__ = "disclosure"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("disclosure_patient", "patient", "created_seq"),
+        Index("disclosure_consent", "consent_tx", "consent_idx"),
+        Index("disclosure_made", "created_seq"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    custodian: str
+    recipient: str
+    agent: str
+    patient: str | None = None
+    consent_tx: bytes
+    consent_idx: int
+    person: bytes
+    shown_as: str
+    role: str
+    purpose: str
+    release_by: int
+    read_until: int
+    items: int
+    at: int
+    created_seq: int
+    released: int = 0  # ms, 0 while not; -1 not released and never will be
+
+
+class DisclosureItemRow(SQLModel, table=True):
+    """One record of a disclosure, and at the recipient its key wrapped for the epoch key."""
+
+    __tablename__ = "disclosure_item"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("disclosure_item_commitment", "commitment"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    item: int = Field(primary_key=True)
+    commitment: bytes
+    blob: str
+    size_class: int
+    version: int
+    content: bytes
+    category: str
+    wrapped: bytes | None = None
+    epoch: int | None = None
+    withdrawn_at: int | None = None
+    superseded: int | None = None  # the newer version
+    unannounced: int = 0  # the agent knows no live record with this commitment
+
+
+class AskedRow(SQLModel, table=True):
+    """A request for disclosure: at the recipient what it asked, at the custodian whom it answers."""
+
+    __tablename__ = "disclosure_request"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("disclosure_request_tx", "tx"),
+        {"sqlite_with_rowid": False},
+    )
+
+    number: bytes = Field(primary_key=True)
+    asked: bytes  # Asked, encoded
+    at: int
+    tx: bytes | None = None
+    outcome: str | None = None
+
+
+class LivenessRow(SQLModel, table=True):
+    """The newest statement of liveness for a state, by its nullifier; `at` is the notary's time."""
+
+    __tablename__ = "liveness"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    at: int
+    live: int
+    statement: bytes
+
+
 ENROLMENT_TABLES: tuple[type[SQLModel], ...] = (EnrolmentRow, OfferRow, PractitionerRow)
 STATEMENT_TABLES: tuple[type[SQLModel], ...] = (StatementRow, InForceRow)
+RECORD_TABLES: tuple[type[SQLModel], ...] = (BatchRow, RecordRow)
+DISCLOSURE_TABLES: tuple[type[SQLModel], ...] = (
+    DisclosureRow,
+    DisclosureItemRow,
+    AskedRow,
+    LivenessRow,
+)

@@ -81,7 +81,7 @@ ROLES = sql(
 )
 
 
-HOLDERS = sql(select(_HOLDER.c.party).where(_HOLDER.c.tx == bindparam("tx")))
+ROLES_OF = sql(select(_HOLDER.c.party, _HOLDER.c.roles).where(_HOLDER.c.tx == bindparam("tx")))
 
 _LOCK, _OPENING = table_of(LockRow), table_of(OpeningRow)
 ADD_LOCK = sql(insert(_LOCK))

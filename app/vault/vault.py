@@ -14,9 +14,9 @@ from app.vault.statements import (
     GET_STATE,
     GET_TX,
     HELD_BY,
-    HOLDERS,
     LAST_SEQ,
     ROLES,
+    ROLES_OF,
     SEQ_OF,
     SET_RECORDED,
     SET_SIGNATURES,
@@ -160,6 +160,11 @@ class Vault:
     def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
         return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None
 
+    def holders_of(self, db: Connection, tx: bytes) -> dict[Party, frozenset[str]]:
+        """Return the holders of a stored transaction and their roles."""
+        rows = db.execute(ROLES_OF, {"tx": tx})
+        return {Party(party): frozenset(roles.split(",")) for party, roles in rows}
+
     def _row(self, db: Connection, tx: bytes) -> tuple[int, bytes, bytes, str, int, int | None]:
         row: tuple[int, bytes, bytes, str, int, int | None] | None
         row = db.execute(GET_TX, {"tx": tx}).fetchone()
@@ -297,7 +302,7 @@ class Vault:
             return Recorded(tx)
         proven = ProvenTransaction(held.tearoff, held.signatures, receipt)
         letters = self._record(step, proven)
-        others = sorted(self._holders(step.unit, tx) - {self.me})
+        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
         return Recorded(tx, tuple(others), letters)
 
     def take(self, step: Step, peer: Party, parts: Iterable[bytes]) -> Taken:
@@ -394,10 +399,6 @@ class Vault:
                 for kind, tx, idx, contract in ended + created
             ],
         )
-
-    def _holders(self, db: Connection, tx: bytes) -> set[Party]:
-        rows = db.execute(HOLDERS, {"tx": tx})
-        return {Party(row[0]) for row in rows}
 
 
 def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:

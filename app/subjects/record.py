@@ -1,0 +1,311 @@
+"""Records at a node: published and amended by the custodian, known to the patient's agent by their metadata."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from app.storage.statements import creation, sql, table_of
+from app.subjects.enrolment import Enrolments
+from app.subjects.tables import (
+    RECORD_TABLES,
+    BatchRow,
+    DisclosureItemRow,
+    DisclosureRow,
+    RecordRow,
+)
+from app.vault.drafts import Drafts, Output, Saying
+from app.vault.locks import Locks
+from app.vault.subject import Holders, Step
+from app.vault.vault import NotHeld, Vault
+from flows.notices import Letter, Superseded
+from flows.services import Held
+from flows.step import Handlers
+from flows.subjects.record import BuildNextVersion, BuildPublication
+from states.contract import Contract
+from states.crypto.policy import One
+from states.crypto.signatures import Signer
+from states.encoding import Codec, encode
+from states.errors import OverLimit
+from states.identity import Party, PatientId
+from states.ledger import Data, LedgerTransaction
+from states.sealed import Sealed
+from states.state import StateRef
+from states.subjects.content import Content
+from states.subjects.record import (
+    About,
+    MedicalRecord,
+    RecordAmend,
+    RecordContract,
+    RecordPublish,
+    seal_places,
+)
+from states.verifier import CheckedTransaction, VerifiedTransaction
+
+BATCH_MAX = 1_000  # records a transaction: it stays within an envelope
+CONTENT: Codec[Content] = Codec(Content, "content of a record", 4_096)
+
+_BATCH, _RECORD = table_of(BatchRow), table_of(RecordRow)
+_DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
+ADD_BATCH = sql(insert(_BATCH))
+_GET_BATCH = sql(
+    select(
+        _BATCH.c.patient,
+        _BATCH.c.content,
+        _BATCH.c.commitment,
+        _BATCH.c.blob,
+        _BATCH.c.size_class,
+    )
+    .where(_BATCH.c.batch == bindparam("batch"))
+    .order_by(_BATCH.c.number)
+)
+_STAGED = sql(
+    select(
+        _BATCH.c.key, _BATCH.c.length, _BATCH.c.resource_id, _BATCH.c.batch, _BATCH.c.number
+    ).where(_BATCH.c.commitment == bindparam("commitment"))
+)
+_DROP_STAGED = sql(
+    delete(_BATCH).where(_BATCH.c.batch == bindparam("b"), _BATCH.c.number == bindparam("n"))
+)
+_ADD_RECORD = sql(insert(_RECORD))
+_GET_RECORD = sql(
+    select(
+        _RECORD.c.patient,
+        _RECORD.c.commitment,
+        _RECORD.c.version,
+        _RECORD.c.consumed_seq,
+        _RECORD.c.custodian,
+    ).where(_RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx"))
+)
+_END_RECORD = sql(
+    update(_RECORD)
+    .where(_RECORD.c.tx == bindparam("id"), _RECORD.c.idx == bindparam("index"))
+    .values(consumed_seq=bindparam("seq"))
+)
+_DISCLOSED_TO = sql(
+    select(_ITEM.c.tx, _DISCLOSURE.c.recipient)
+    .join(_DISCLOSURE, _DISCLOSURE.c.tx == _ITEM.c.tx)
+    .where(
+        _ITEM.c.commitment == bindparam("commitment"), _DISCLOSURE.c.custodian == bindparam("me")
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A record on its way into a publication; `key` is wrapped at rest with the commitment as its row."""
+
+    patient: PatientId
+    local: str
+    content: Content
+    commitment: bytes
+    blob: str
+    size_class: int
+    length: int
+    key: bytes
+    resource_id: str
+
+
+class RecordSubject:
+    """The node's side of records."""
+
+    def __init__(
+        self,
+        vault: Callable[[], Vault],
+        enrolments: Enrolments,
+        locks: Locks,
+        drafts: Drafts,
+        identity: Signer,
+    ) -> None:
+        self.contract: Contract = RecordContract()
+        self._vault = vault
+        self._enrolments = enrolments
+        self._locks = locks
+        self._drafts = drafts
+        self._identity = identity
+
+    @property
+    def me(self) -> Party:
+        return self._enrolments.me
+
+    @staticmethod
+    def create(db: Connection) -> None:
+        for statement in creation(*RECORD_TABLES):
+            db.execute(statement)
+
+    def register(self, handlers: Handlers[Connection]) -> None:
+        handlers.on(BuildPublication, self.publish)
+        handlers.on(BuildNextVersion, self.amend)
+
+    @staticmethod
+    def stage(db: Connection, batch: bytes, records: Iterable[Staged]) -> None:
+        """Put a batch's rows where `PublishRecords` or `AmendRecord` finds them; in the open transaction."""
+        db.executemany(
+            ADD_BATCH,
+            [
+                {
+                    "batch": batch,
+                    "number": number,
+                    "patient": each.patient,
+                    "local": each.local,
+                    "content": encode(each.content),
+                    "commitment": each.commitment,
+                    "blob": each.blob,
+                    "size_class": each.size_class,
+                    "length": each.length,
+                    "key": each.key,
+                    "resource_id": each.resource_id,
+                }
+                for number, each in enumerate(records)
+            ],
+        )
+
+    # -- what the vault asks -------------------------------------------------------------------------
+
+    def holders(self, step: Step, ledger: LedgerTransaction) -> Holders:
+        """The custodian, and the agent of each patient: known by enrolment, for no record names one."""
+        holders: dict[Party, frozenset[str]] = {}
+        for record in _records(ledger):
+            holders[record.custodian] = frozenset({"custodian"})
+        for _, about in ledger.seals_of(About):
+            custodian = next(iter(holders))
+            enrolment, _ = self._enrolments.of_patient(step.unit, custodian, about.patient)
+            holders[enrolment.agent] = frozenset({"agent"})
+        if not ledger.outputs:  # an erasure names nobody: whoever holds what it ends
+            for item in ledger.inputs:
+                holders |= self._vault().holders_of(step.unit, item.ref.tx)
+        return holders
+
+    def accept(self, step: Step, checked: CheckedTransaction) -> None:
+        """Every patient of new records is enrolled at their custodian. Raises NotEnrolled."""
+        ledger = checked.ledger
+        for _, about in ledger.seals_of(About):
+            for record in _records(ledger):
+                self._enrolments.of_patient(step.unit, record.custodian, about.patient)
+
+    def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
+        ledger = verified.checked.ledger
+        letters: tuple[Letter, ...] = ()
+        for item in ledger.inputs:
+            step.unit.execute(_END_RECORD, {"id": item.ref.tx, "index": item.ref.index, "seq": seq})
+            letters += self._superseded(step, ledger, item.ref)
+        abouts = {seal.sealed.about.index: about for seal, about in ledger.seals_of(About)}
+        rows = [
+            self._row(step, StateRef(ledger.id, index), record, abouts[index], seq)
+            for index, record in ledger.outputs_of(MedicalRecord)
+            if index in abouts
+        ]
+        step.unit.executemany(_ADD_RECORD, rows)
+        return letters
+
+    def _row(
+        self, step: Step, ref: StateRef, record: MedicalRecord, about: About, seq: int
+    ) -> dict[str, object]:
+        key: bytes | None = None
+        length: int | None = None
+        resource_id: str | None = None
+        if record.custodian == self.me:
+            staged = step.unit.execute(_STAGED, {"commitment": record.commitment}).fetchone()
+            if staged is not None:
+                key, length, resource_id = staged[:3]
+                step.unit.execute(_DROP_STAGED, {"b": staged[3], "n": staged[4]})
+        _, local = self._enrolments.of_patient(step.unit, record.custodian, about.patient)
+        return {
+            "tx": ref.tx,
+            "idx": ref.index,
+            "custodian": record.custodian,
+            "patient": local,
+            "version": record.version,
+            "commitment": record.commitment,
+            "blob": record.blob,
+            "size_class": record.size_class,
+            "content": encode(about.content),
+            "category": about.content.category,
+            "kind": about.content.kind,
+            "day": about.content.day,
+            "key": key,
+            "length": length,
+            "resource_id": resource_id,
+            "created_seq": seq,
+            "consumed_seq": None,
+        }
+
+    def _superseded(
+        self, step: Step, ledger: LedgerTransaction, ref: StateRef
+    ) -> tuple[Letter, ...]:
+        """Tell recipients that there is a newer version; a custodian does, the agent does not."""
+        new = ledger.outputs_of(MedicalRecord)
+        row = step.unit.execute(_GET_RECORD, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        if row is None or not new or row[4] != self.me or new[0][1].custodian != self.me:
+            return ()
+        told = step.unit.execute(_DISCLOSED_TO, {"commitment": row[1], "me": self.me})
+        return tuple(
+            Letter(Party(recipient), Superseded(tx, row[1], new[0][1].version))
+            for tx, recipient in told
+        )
+
+    # -- what the custodian's flows ask ---------------------------------------------------------------
+
+    def publish(self, step: Step, request: BuildPublication) -> Held:
+        """See BuildPublication. Raises NotHeld for an unknown batch, OverLimit for one that is too large."""
+        rows = step.unit.execute(_GET_BATCH, {"batch": request.batch}).fetchall()
+        if not rows:
+            raise NotHeld("no batch of records is staged under this id")
+        if len(rows) > BATCH_MAX:
+            raise OverLimit("records of a batch", len(rows), BATCH_MAX)
+        outputs = tuple(self._output(step, row, version=1) for row in rows)
+        said = Saying(
+            RecordPublish(),
+            (One(self._identity.key),),
+            outputs=outputs,
+            sealed=self._seals(RecordPublish(), rows),
+        )
+        return self._vault().hold(step, self._drafts.build(step.now, said).whole(), ())
+
+    def amend(self, step: Step, request: BuildNextVersion) -> Held:
+        """See BuildNextVersion. The new version is of the same patient."""
+        old = step.unit.execute(
+            _GET_RECORD, {"tx": request.ref.tx, "idx": request.ref.index}
+        ).fetchone()
+        rows = step.unit.execute(_GET_BATCH, {"batch": request.batch}).fetchall()
+        state = self._vault().state(step.unit, request.ref)
+        if (
+            old is None
+            or state is None
+            or old[3] is not None
+            or old[4] != self.me
+            or len(rows) != 1
+        ):
+            raise NotHeld("no live record of this custodian, or not one staged version")
+        _, local = self._enrolments.of_patient(step.unit, self.me, PatientId(rows[0][0]))
+        if local != old[0]:
+            raise NotHeld("the record is another patient's")
+        said = Saying(
+            RecordAmend(),
+            (One(self._identity.key),),
+            outputs=(self._output(step, rows[0], version=old[2] + 1),),
+            sealed=self._seals(RecordAmend(), rows),
+            inputs=(request.ref,),
+        )
+        built = self._drafts.build(step.now, said, state.notary)
+        return self._vault().hold(step, built.whole(), ())
+
+    def _output(
+        self, step: Step, row: tuple[bytes, bytes, bytes, str, int], version: int
+    ) -> Output:
+        record = MedicalRecord(self.me, version, row[2], row[3], row[4])
+        return Output(self.contract.name, record, self._locks.make(step))
+
+    @staticmethod
+    def _seals(
+        command: Data, rows: list[tuple[bytes, bytes, bytes, str, int]]
+    ) -> tuple[Sealed, ...]:
+        abouts = [About(PatientId(row[0]), CONTENT.decode(row[1])) for row in rows]
+        places = seal_places(command, len(rows))
+        return tuple(p.holds(encode(about)) for p, about in zip(places, abouts, strict=True))
+
+
+def _records(ledger: LedgerTransaction) -> list[MedicalRecord]:
+    return [*ledger.inputs_of(MedicalRecord), *(r for _, r in ledger.outputs_of(MedicalRecord))]
