@@ -6,8 +6,8 @@ from sqlite3 import Connection
 import msgspec
 
 from app.subjects.statement import Statements
-from app.vault.drafts import Drafts, Output, Saying
-from app.vault.locks import Locks
+from app.vault.drafts import Output, Saying
+from app.vault.ground import Ground
 from app.vault.subject import Holders, Step
 from app.vault.vault import NotHeld
 from flows.notices import Letter
@@ -43,12 +43,11 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 class ConsentSubject:
     """The node's side of consent."""
 
-    def __init__(self, statements: Statements, locks: Locks, drafts: Drafts) -> None:
+    def __init__(self, ground: Ground, statements: Statements) -> None:
         self.contract: Contract = ConsentContract()
         self._statements = statements
         self._enrolments = statements.enrolments
-        self._locks = locks
-        self._drafts = drafts
+        self._ground = ground
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(BuildGrant, self.grant)
@@ -80,7 +79,7 @@ class ConsentSubject:
         ledger = verified.checked.ledger
         for _, opening in ledger.seals_of(Opening):
             ref = StateRef(ledger.id, opening.output)
-            self._locks.learn_opening(step, ref, opening.salt, opening.policy_digest)
+            self._ground.locks.learn_opening(step, ref, opening.salt, opening.policy_digest)
         return self._statements.record(step, verified, seq, self.contract.name)
 
     # -- what the agent's flows ask -------------------------------------------------------------------
@@ -92,10 +91,10 @@ class ConsentSubject:
         custodian, grantee = Party(asked.custodian), Party(asked.grantee)
         enrolment = self._enrolments.of_local(step.unit, custodian, local)
         consent = Consent(
-            enrolment.authority, custodian, grantee, self._enrolments.me, asked.start, asked.end
+            enrolment.authority, custodian, grantee, self._ground.me, asked.start, asked.end
         )
         said = self._new(step, consent, local, ConsentGrant(), asked)
-        return self._hold(step, said, asked.patient, custodian, self._drafts.notary)
+        return self._hold(step, said, asked.patient, custodian, self._ground.drafts.notary)
 
     def amend(self, step: Step, request: BuildAmendment) -> Held:
         """See BuildAmendment. The parties stay what they were; the authority is the enrolment's of today."""
@@ -130,8 +129,8 @@ class ConsentSubject:
         asked: GrantConsent | AmendConsent,
     ) -> Saying:
         """Say a consent with all its sealed components, in the places that the contract wants."""
-        lock = self._locks.make(step, bytes.fromhex(local))
-        salt, digest = self._locks.opening_of(step.unit, lock)
+        lock = self._ground.locks.make(step, bytes.fromhex(local))
+        salt, digest = self._ground.locks.opening_of(step.unit, lock)
         values: tuple[Data, ...] = (
             SubjectAt(consent.custodian, self._pairwise(step, consent.custodian, local)),
             SubjectAt(consent.grantee, self._pairwise(step, consent.grantee, local)),
@@ -156,23 +155,19 @@ class ConsentSubject:
     def _hold(
         self, step: Step, said: Saying, patient: bytes, custodian: Party, notary: Party
     ) -> Held:
-        built = self._drafts.build(step.now, said, notary)
+        built = self._ground.drafts.build(step.now, said, notary)
         signer = self._enrolments.authority(patient, custodian)
-        return self._statements.vault.hold(step, built.whole(), (signer,))
+        return self._ground.vault.hold(step, built.whole(), (signer,))
 
     def _live(self, step: Step, ref: StateRef) -> tuple[Consent, str]:
         """Return a live consent of a patient of this agent, and its name of her; raises NotHeld."""
         live = self._statements.live(step.unit, ref)
         consent, local = live.data, live.patient
-        if (
-            not isinstance(consent, Consent)
-            or local is None
-            or consent.agent != self._enrolments.me
-        ):
+        if not isinstance(consent, Consent) or local is None or consent.agent != self._ground.me:
             raise NotHeld("no consent of a patient of this agent")
         return consent, local
 
     def _notary_of(self, step: Step, ref: StateRef) -> Party:
-        state = self._statements.vault.state(step.unit, ref)
+        state = self._ground.vault.state(step.unit, ref)
         assert state is not None, "a live statement is held"
         return state.notary

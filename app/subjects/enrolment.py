@@ -10,6 +10,7 @@ from app.keystore.keys import AuthorityKey, KeyStore
 from app.keystore.signers import HandleSigner
 from app.storage.statements import creation, sql, table_of
 from app.subjects.tables import ENROLMENT_TABLES, EnrolmentRow, OfferRow, PractitionerRow
+from app.vault.ground import Ground
 from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.services import Done
@@ -34,7 +35,6 @@ from states.encoding import encode
 from states.enrolment import SIGNED_ENROLMENT, Enrolment, SignedEnrolment, check_enrolment
 from states.errors import LedgerError
 from states.identity import Party, PatientId
-from states.parameters import Directory, ParametersHistory
 
 OFFER_MS = 15 * 60_000
 CODE_SIZE = 16
@@ -194,15 +194,11 @@ class EnrolmentHandlers:
 
     def __init__(
         self,
+        ground: Ground,
         enrolments: Enrolments,
-        identity: Signer,
-        parameters: ParametersHistory,
-        directory: Directory,
     ) -> None:
         self._book = enrolments
-        self._identity = identity
-        self._parameters = parameters
-        self._directory = directory
+        self._ground = ground
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(MakeOffer, self._book.make_offer)
@@ -235,8 +231,10 @@ class EnrolmentHandlers:
         enrolment = Enrolment(
             self._book.me, application.patient, application.authority, request.agent, step.now
         )
-        network = self._parameters.in_force(step.now)[1].network
-        return CustodianSigned(enrolment, sign_evidence(self._identity, network, encode(enrolment)))
+        network = self._ground.in_force(step.now).network
+        return CustodianSigned(
+            enrolment, sign_evidence(self._ground.identity, network, encode(enrolment))
+        )
 
     def accept(self, step: Step, request: AcceptEnrolment) -> SignedEnrolment:
         """See AcceptEnrolment."""
@@ -245,18 +243,18 @@ class EnrolmentHandlers:
             raise FlowRefused("other-enrolment", "the custodian signed something else")
         if enrolment.agent != self._book.me:
             raise FlowRefused("other-agent", "the custodian named another agent")
-        parameters = self._parameters.in_force(step.now)[1]
+        parameters = self._ground.in_force(step.now)
         signer = self._book.authority(request.patient, Party(enrolment.custodian))
         patient = sign_evidence(signer, parameters.network, encode(enrolment))
         signed = SignedEnrolment(enrolment, request.signed.custodian, (patient,))
-        check_enrolment(signed, parameters, self._directory)
+        check_enrolment(signed, parameters, self._ground.directory)
         self._keep(step, signed)
         return signed
 
     def keep(self, step: Step, request: KeepEnrolment) -> Done:
         """See KeepEnrolment."""
-        parameters = self._parameters.in_force(step.now)[1]
-        enrolment = check_enrolment(request.signed, parameters, self._directory)
+        parameters = self._ground.in_force(step.now)
+        enrolment = check_enrolment(request.signed, parameters, self._ground.directory)
         if (enrolment.custodian, enrolment.agent) != (self._book.me, request.agent):
             raise FlowRefused("other-enrolment", "the enrolment is between others")
         offered = step.unit.execute(

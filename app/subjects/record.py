@@ -1,6 +1,6 @@
 """Records at a node: published and amended by the custodian, known to the patient's agent by their metadata."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from sqlite3 import Connection
 
@@ -16,17 +16,16 @@ from app.subjects.tables import (
     DisclosureRow,
     RecordRow,
 )
-from app.vault.drafts import Drafts, Output, Saying
-from app.vault.locks import Locks
+from app.vault.drafts import Output, Saying
+from app.vault.ground import Ground
 from app.vault.subject import Holders, Step
-from app.vault.vault import NotHeld, Vault
+from app.vault.vault import NotHeld
 from flows.notices import Letter, Superseded
 from flows.services import Held
 from flows.step import Handlers
 from flows.subjects.record import BuildNextVersion, BuildPublication
 from states.contract import Contract
 from states.crypto.policy import One
-from states.crypto.signatures import Signer
 from states.encoding import Codec, encode
 from states.errors import OverLimit
 from states.identity import Party, PatientId
@@ -111,24 +110,11 @@ class Staged:
 class RecordSubject:
     """The node's side of records."""
 
-    def __init__(
-        self,
-        vault: Callable[[], Vault],
-        enrolments: Enrolments,
-        locks: Locks,
-        drafts: Drafts,
-        identity: Signer,
-    ) -> None:
+    def __init__(self, ground: Ground, enrolments: Enrolments) -> None:
         self.contract: Contract = RecordContract()
-        self._vault = vault
+        self._ground = ground
         self._enrolments = enrolments
-        self._locks = locks
-        self._drafts = drafts
-        self._identity = identity
-
-    @property
-    def me(self) -> Party:
-        return self._enrolments.me
+        self.me = ground.me
 
     @staticmethod
     def create(db: Connection) -> None:
@@ -175,7 +161,7 @@ class RecordSubject:
             holders[enrolment.agent] = frozenset({"agent"})
         if not ledger.outputs:  # an erasure names nobody: whoever holds what it ends
             for item in ledger.inputs:
-                holders |= self._vault().holders_of(step.unit, item.ref.tx)
+                holders |= self._ground.vault.holders_of(step.unit, item.ref.tx)
         return holders
 
     def accept(self, step: Step, checked: CheckedTransaction) -> None:
@@ -258,11 +244,11 @@ class RecordSubject:
         outputs = tuple(self._output(step, row, version=1) for row in rows)
         said = Saying(
             RecordPublish(),
-            (One(self._identity.key),),
+            (One(self._ground.identity.key),),
             outputs=outputs,
             sealed=self._seals(RecordPublish(), rows),
         )
-        return self._vault().hold(step, self._drafts.build(step.now, said).whole(), ())
+        return self._ground.vault.hold(step, self._ground.drafts.build(step.now, said).whole(), ())
 
     def amend(self, step: Step, request: BuildNextVersion) -> Held:
         """See BuildNextVersion. The new version is of the same patient."""
@@ -270,7 +256,7 @@ class RecordSubject:
             _GET_RECORD, {"tx": request.ref.tx, "idx": request.ref.index}
         ).fetchone()
         rows = step.unit.execute(_GET_BATCH, {"batch": request.batch}).fetchall()
-        state = self._vault().state(step.unit, request.ref)
+        state = self._ground.vault.state(step.unit, request.ref)
         if (
             old is None
             or state is None
@@ -284,19 +270,19 @@ class RecordSubject:
             raise NotHeld("the record is another patient's")
         said = Saying(
             RecordAmend(),
-            (One(self._identity.key),),
+            (One(self._ground.identity.key),),
             outputs=(self._output(step, rows[0], version=old[2] + 1),),
             sealed=self._seals(RecordAmend(), rows),
             inputs=(request.ref,),
         )
-        built = self._drafts.build(step.now, said, state.notary)
-        return self._vault().hold(step, built.whole(), ())
+        built = self._ground.drafts.build(step.now, said, state.notary)
+        return self._ground.vault.hold(step, built.whole(), ())
 
     def _output(
         self, step: Step, row: tuple[bytes, bytes, bytes, str, int], version: int
     ) -> Output:
         record = MedicalRecord(self.me, version, row[2], row[3], row[4])
-        return Output(self.contract.name, record, self._locks.make(step))
+        return Output(self.contract.name, record, self._ground.locks.make(step))
 
     @staticmethod
     def _seals(

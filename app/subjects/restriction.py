@@ -3,8 +3,8 @@
 from sqlite3 import Connection
 
 from app.subjects.statement import Statements
-from app.vault.drafts import Drafts, Output, Saying
-from app.vault.locks import Locks
+from app.vault.drafts import Output, Saying
+from app.vault.ground import Ground
 from app.vault.subject import Holders, Step
 from app.vault.vault import NotHeld
 from flows.notices import Letter
@@ -29,12 +29,11 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 class RestrictionSubject:
     """The node's side of restriction."""
 
-    def __init__(self, statements: Statements, locks: Locks, drafts: Drafts) -> None:
+    def __init__(self, ground: Ground, statements: Statements) -> None:
         self.contract: Contract = RestrictionContract()
         self._statements = statements
         self._enrolments = statements.enrolments
-        self._locks = locks
-        self._drafts = drafts
+        self._ground = ground
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(BuildRestriction, self.close)
@@ -64,36 +63,34 @@ class RestrictionSubject:
         asked = request.restriction
         custodian = Party(asked.custodian)
         enrolment = self._enrolments.of_local(step.unit, custodian, asked.patient.hex())
-        restriction = Restriction(enrolment.authority, custodian, self._enrolments.me, step.now)
+        restriction = Restriction(enrolment.authority, custodian, self._ground.me, step.now)
         values = (SubjectAt(custodian, enrolment.patient), asked.terms)
         said = Saying(
             RestrictionClose(),
             (enrolment.authority,),
             outputs=(
-                Output(self.contract.name, restriction, self._locks.make(step, asked.patient)),
+                Output(
+                    self.contract.name, restriction, self._ground.locks.make(step, asked.patient)
+                ),
             ),
             sealed=tuple(
                 place.holds(encode(value)) for place, value in zip(SEAL_PLACES, values, strict=True)
             ),
             attachments=() if asked.notice is None else (asked.notice,),
         )
-        built = self._drafts.build(step.now, said)
+        built = self._ground.drafts.build(step.now, said)
         signer = self._enrolments.authority(asked.patient, custodian)
-        return self._statements.vault.hold(step, built.whole(), (signer,))
+        return self._ground.vault.hold(step, built.whole(), (signer,))
 
     def lift(self, step: Step, request: BuildLifting) -> Held:
         """See BuildLifting."""
         ref = request.lifting.ref
         live = self._statements.live(step.unit, ref)
         old = live.data
-        if (
-            not isinstance(old, Restriction)
-            or live.patient is None
-            or old.agent != self._enrolments.me
-        ):
+        if not isinstance(old, Restriction) or live.patient is None or old.agent != self._ground.me:
             raise NotHeld("no restriction of a patient of this agent")
         said = Saying(RestrictionLift(), (old.authority,), inputs=(ref,))
-        state = self._statements.vault.state(step.unit, ref)
-        built = self._drafts.build(step.now, said, None if state is None else state.notary)
+        state = self._ground.vault.state(step.unit, ref)
+        built = self._ground.drafts.build(step.now, said, None if state is None else state.notary)
         signer = self._enrolments.authority(bytes.fromhex(live.patient), old.custodian)
-        return self._statements.vault.hold(step, built.whole(), (signer,))
+        return self._ground.vault.hold(step, built.whole(), (signer,))

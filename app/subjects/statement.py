@@ -1,6 +1,5 @@
 """A patient's statements (consents and restrictions) at her agent, at a custodian, at a grantee."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from sqlite3 import Connection
 
@@ -10,28 +9,26 @@ from sqlalchemy.dialects.sqlite import insert
 from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.subjects.tables import STATEMENT_TABLES, InForceRow, StatementRow
+from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.subject import Step
-from app.vault.vault import NotHeld, Vault
+from app.vault.vault import NotHeld
 from flows.flow import FlowRefused
 from flows.notices import InForce, InForceSince, Letter
 from flows.services import Done
 from flows.subjects.statement import Heeded, HeedSigned
-from states.crypto.signatures import Signer, sign_evidence, verify_evidence
+from states.crypto.signatures import sign_evidence, verify_evidence
 from states.encoding import encode
 from states.errors import InvalidSignature
 from states.groups import Group
 from states.identity import Party
 from states.ledger import LedgerTransaction
-from states.lock import LOCK, SpendLock
-from states.parameters import Directory, ParametersHistory
 from states.signed import HELD_OR_PROVEN, SignedTransaction
 from states.state import StateRef
 from states.subjects.consent import Consent
 from states.subjects.pinned import check_pinned, named_patient
 from states.subjects.restriction import Restriction
 from states.subjects.terms import Exceptions, SubjectAt, Terms
-from states.tearoff import open_tearoff
 from states.verifier import CheckedTransaction, VerifiedTransaction
 
 _ROW, _IN_FORCE = table_of(StatementRow), table_of(InForceRow)
@@ -65,24 +62,18 @@ class LiveStatement:
     ref: StateRef
     data: Statement
     patient: str | None
+    closed: bool
+    """A signed withdrawal has arrived; its receipt may not have."""
+    ended: bool = False
 
 
 class Statements:
     """What consents and restrictions share at a node."""
 
-    def __init__(
-        self,
-        vault: Callable[[], Vault],
-        enrolments: Enrolments,
-        identity: Signer,
-        parameters: ParametersHistory,
-        directory: Directory,
-    ) -> None:
-        self._vault = vault  # built after the subjects that it is composed of
+    def __init__(self, ground: Ground, enrolments: Enrolments) -> None:
+        self._ground = ground
+        self.vault = ground.vault
         self.enrolments = enrolments
-        self._identity = identity
-        self._parameters = parameters
-        self._directory = directory
 
     @staticmethod
     def create(db: Connection) -> None:
@@ -91,28 +82,31 @@ class Statements:
 
     @property
     def me(self) -> Party:
-        return self.enrolments.me
+        return self._ground.me
 
-    @property
-    def vault(self) -> Vault:
-        return self._vault()
-
-    def live(self, db: Connection, ref: StateRef) -> LiveStatement:
-        """Return a statement that is neither consumed nor closed; raises NotHeld."""
+    def find(self, db: Connection, ref: StateRef) -> LiveStatement | None:
+        """Return a statement, live or ended; None if this node never held it."""
         row = db.execute(_GET, {"tx": ref.tx, "idx": ref.index}).fetchone()
         state = self.vault.state(db, ref)
-        if row is None or state is None or row[1] is not None:
-            raise NotHeld("the statement does not live here")
-        data = self.vault.subjects.contracts.states.decode(state.data)
+        if row is None or state is None:
+            return None
+        data = self.vault.verifier.contracts.states.decode(state.data)
         assert isinstance(data, Consent | Restriction), "a statement row names a statement"
-        return LiveStatement(ref, data, row[0])
+        return LiveStatement(ref, data, row[0], row[2] is not None, row[1] is not None)
 
-    def lock_of(self, db: Connection, ref: StateRef) -> SpendLock:
-        """Return the lock of a state that this node holds."""
-        filtered = open_tearoff(self.vault.transaction(db, ref.tx).tearoff)
-        component = filtered.component(Group.LOCKS, ref.index)
-        assert component is not None, "an output is held with its lock"
-        return LOCK.decode(component)
+    def live_or_ended(self, db: Connection, ref: StateRef) -> LiveStatement:
+        """Return a statement, live or ended; raises NotHeld."""
+        found = self.find(db, ref)
+        if found is None:
+            raise NotHeld("the statement is not known here")
+        return found
+
+    def live(self, db: Connection, ref: StateRef) -> LiveStatement:
+        """Return a statement that is not consumed; raises NotHeld."""
+        found = self.find(db, ref)
+        if found is None or found.ended:
+            raise NotHeld("the statement does not live here")
+        return found
 
     # -- what the vault asks of both subjects -------------------------------------------------------
 
@@ -191,7 +185,7 @@ class Statements:
             return ()
         network = ledger.parameters.network
         statement = InForce(self.me, ledger.id, step.now)
-        evidence = sign_evidence(self._identity, network, encode(statement))
+        evidence = sign_evidence(self._ground.identity, network, encode(statement))
         return tuple(Letter(agent, InForceSince(statement, evidence)) for agent in sorted(agents))
 
     # -- withdrawals that arrive before their receipt -------------------------------------------------
@@ -218,8 +212,8 @@ class Statements:
     def note_in_force(self, step: Step, said: InForceSince, peer: Party) -> Done:
         """Keep a party's *in force since*, which the patient sees. Raises InvalidSignature."""
         statement = said.statement
-        parameters = self._parameters.in_force(step.now)[1]
-        keys = self._directory.identity_keys(Party(statement.party), step.now)
+        parameters = self._ground.in_force(step.now)
+        keys = self._ground.directory.identity_keys(Party(statement.party), step.now)
         if statement.party != peer or said.signature.key not in keys:
             raise InvalidSignature("in force since", "not signed by the party that it names")
         verify_evidence(said.signature, parameters.network, encode(statement), parameters.relying)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from flows.notices import Letter
 from flows.step import StepContext
-from states.contract import Contract, Contracts
+from states.contract import Contract, UnknownContract
 from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.verifier import CheckedTransaction, VerifiedTransaction
@@ -51,11 +51,14 @@ class Subjects:
     def __init__(self, subjects: Iterable[Subject], judges: Mapping[str, Judge]) -> None:
         self._by_name = {subject.contract.name: subject for subject in subjects}
         self.judges = judges
-        self.contracts = Contracts(subject.contract for subject in self._by_name.values())
 
     def of(self, ledger: LedgerTransaction) -> Subject:
         """Return the subject whose command the transaction carries (contracts allow only one)."""
-        return self._by_name[self.contracts.of_command(ledger.commands[0].data).name]
+        command = ledger.commands[0].data
+        for subject in self._by_name.values():
+            if isinstance(command, subject.contract.commands):
+                return subject
+        raise UnknownContract(type(command).__name__, "no subject of this node")
 
     def named(self, name: str) -> Subject:
         return self._by_name[name]

@@ -75,14 +75,17 @@ class Vault:
         me: Party,
         identity: Signer,
         verifier: Verifier,
-        subjects: Subjects,
         party_of: PartyOfKey,
     ) -> None:
         self.me = me
         self.verifier = verifier
-        self.subjects = subjects
+        self.subjects = Subjects((), {})
         self._identity = identity
         self._party_of = party_of
+
+    def adopt(self, subjects: Subjects) -> None:
+        """Let these subjects keep what they keep beside the ledger; they stand on this vault, so they come after it."""
+        self.subjects = subjects
 
     @staticmethod
     def create(db: Connection) -> None:

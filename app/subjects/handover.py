@@ -1,0 +1,271 @@
+"""Keys and ciphertext of a disclosure: released by the custodian, kept wrapped by the recipient (story, step d)."""
+
+from sqlite3 import Connection
+from typing import Annotated
+
+import msgspec
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from app.blobs.errors import BlobDamaged, BlobMissing
+from app.blobs.sizes import chunk_count
+from app.blobs.store import BlobStore
+from app.blobs.wrap import WrapContext, wrap_data_key
+from app.storage.statements import sql, table_of
+from app.subjects.deciding import Deciding
+from app.subjects.disclosure import ASKED
+from app.subjects.statement import Statements
+from app.subjects.tables import (
+    AskedRow,
+    DisclosureItemRow,
+    DisclosureRow,
+    LivenessRow,
+    RecordRow,
+)
+from app.vault.ground import Ground
+from app.vault.ledger_handlers import part_of
+from app.vault.subject import Step
+from app.vault.vault import NotHeld
+from flows.flow import FlowRefused
+from flows.services import Done
+from flows.step import Handlers
+from flows.subjects.blob import (
+    ChunksFound,
+    FindChunks,
+    KeepBlob,
+    KeepKeys,
+    KeepLiveness,
+    Missing,
+    MissingBlobs,
+    Release,
+    ReleaseKeys,
+)
+from states.encoding import Codec, encode
+from states.errors import InvalidSignature, MalformedBytes
+from states.liveness import open_liveness
+from states.sizes import U32
+from states.state import STATE_REF, StateRef, TransactionId
+
+BLOB_PART = b"b"
+NOT_RELEASED = -1
+
+_DISCLOSURE, _ITEM, _ASKED = (
+    table_of(DisclosureRow),
+    table_of(DisclosureItemRow),
+    table_of(AskedRow),
+)
+_RECORD, _LIVENESS = table_of(RecordRow), table_of(LivenessRow)
+_GET = sql(
+    select(
+        _DISCLOSURE.c.custodian,
+        _DISCLOSURE.c.recipient,
+        _DISCLOSURE.c.consent_tx,
+        _DISCLOSURE.c.consent_idx,
+        _DISCLOSURE.c.release_by,
+        _DISCLOSURE.c.at,
+        _DISCLOSURE.c.released,
+    ).where(_DISCLOSURE.c.tx == bindparam("tx"))
+)
+_SET_RELEASED = sql(
+    update(_DISCLOSURE).where(_DISCLOSURE.c.tx == bindparam("id")).values(released=bindparam("at"))
+)
+_ITEMS = sql(
+    select(
+        _ITEM.c.item,
+        _ITEM.c.commitment,
+        _ITEM.c.blob,
+        _ITEM.c.size_class,
+        _ITEM.c.withdrawn_at,
+    )
+    .where(_ITEM.c.tx == bindparam("tx"))
+    .order_by(_ITEM.c.item)
+)
+_KEEP_KEY = sql(
+    update(_ITEM)
+    .where(_ITEM.c.tx == bindparam("id"), _ITEM.c.item == bindparam("number"))
+    .values(wrapped=bindparam("wrapped"), epoch=bindparam("epoch"))
+)
+_KEY_OF = sql(
+    select(_RECORD.c.key)
+    .where(_RECORD.c.commitment == bindparam("commitment"), _RECORD.c.key.is_not(None))
+    .limit(1)
+)
+_ASKED_BY = sql(select(_ASKED.c.asked).where(_ASKED.c.tx == bindparam("tx")))
+_LIVE_AT = sql(
+    select(_LIVENESS.c.at, _LIVENESS.c.live).where(
+        _LIVENESS.c.tx == bindparam("tx"), _LIVENESS.c.idx == bindparam("idx")
+    )
+)
+_KEEP_LIVENESS = sql(insert(_LIVENESS).prefix_with("OR REPLACE"))
+
+
+class WrappedKeys(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="wrapped-keys/1"
+):
+    """The part of a `Keys` message: each item's data key, wrapped for the receiver's epoch key, in order."""
+
+    epoch: U32
+    keys: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=65_535)]
+
+
+WRAPPED_KEYS = Codec(WrappedKeys, "wrapped keys")
+
+
+class Handover:
+    """Answers what both sides of a release ask of their node."""
+
+    def __init__(
+        self, ground: Ground, statements: Statements, deciding: Deciding, blobs: BlobStore
+    ) -> None:
+        self._ground = ground
+        self._statements = statements
+        self._deciding = deciding
+        self._blobs = blobs
+        self.me = ground.me
+
+    def register(self, handlers: Handlers[Connection]) -> None:
+        handlers.on(ReleaseKeys, self.release)
+        handlers.on(KeepLiveness, self.keep_liveness)
+        handlers.on(KeepKeys, self.keep_keys)
+        handlers.on(MissingBlobs, self.missing)
+        handlers.on(FindChunks, self.find_chunks)
+        handlers.on(KeepBlob, self.keep_blob)
+
+    # -- the custodian's side ----------------------------------------------------------------------
+
+    def release(self, step: Step, request: ReleaseKeys) -> Release:
+        """See ReleaseKeys. The receipt of the disclosure is itself a statement of liveness, of its time."""
+        custodian, recipient, consent_tx, consent_idx, release_by, at, released = self._row(
+            step.unit, request.tx
+        )
+        if (custodian, recipient) != (self.me, request.peer):
+            raise FlowRefused("not-yours", "this disclosure is between others")
+        consent = StateRef(TransactionId(consent_tx), consent_idx)
+        live = self._statements.live_or_ended(step.unit, consent)
+        grace = self._ground.in_force(step.now).limits.release_grace_ms
+        stated_at, stated_live = self._stated(step.unit, consent, at)
+        if live.ended or live.closed or not stated_live or step.now > release_by or released < 0:
+            step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": NOT_RELEASED})
+            self._deciding.log_release(step, request.tx, released=False)
+            return Release("not-released")
+        if step.now - stated_at > grace:
+            return Release("ask-liveness", row=encode(consent))
+        part = step.put_part(encode(self._wrapped(step, request.tx)))
+        if not released:
+            step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": step.now})
+            self._deciding.log_release(step, request.tx, released=True)
+        return Release("released", part=part)
+
+    def _wrapped(self, step: Step, tx: bytes) -> WrappedKeys:
+        row = step.unit.execute(_ASKED_BY, {"tx": tx}).fetchone()
+        asked = ASKED.decode(row[0]).request
+        wrapped = []
+        for number, commitment, *_ in step.unit.execute(_ITEMS, {"tx": tx}).fetchall():
+            key = step.unit.execute(_KEY_OF, {"commitment": commitment}).fetchone()
+            data_key = self._ground.keys.unwrap_at_rest(key[0], commitment)
+            context = WrapContext(tx, number, asked.epoch)
+            wrapped.append(wrap_data_key(data_key, asked.epoch_key, context, self._ground.entropy))
+        return WrappedKeys(asked.epoch, tuple(wrapped))
+
+    def _stated(self, db: Connection, consent: StateRef, receipt_at: int) -> tuple[int, bool]:
+        """Return when a notary last said whether the consent lives (its receipt does), and what."""
+        row = db.execute(_LIVE_AT, {"tx": consent.tx, "idx": consent.index}).fetchone()
+        if row is None or (row[0] < receipt_at and row[1]):
+            return receipt_at, True
+        return row[0], bool(row[1])
+
+    def keep_liveness(self, step: Step, request: KeepLiveness) -> Done:
+        """See KeepLiveness: one statement, about the state that the question named."""
+        ref = STATE_REF.decode(request.row)
+        if len(request.answer.statements) != 1:
+            raise MalformedBytes("liveness", "one statement for one question")
+        self.keep_statement(step.unit, ref, request.answer.statements[0], step.now)
+        return Done()
+
+    def keep_statement(self, db: Connection, ref: StateRef, data: bytes, now: int) -> None:
+        """Check a notary's statement about a state that this node may refer to, and keep it if it is newer."""
+        statement = open_liveness(data, self._ground.in_force(now))
+        if statement.nullifier != self._ground.locks.nullifier(db, ref):
+            raise InvalidSignature("liveness statement", "about another state")
+        known = db.execute(_LIVE_AT, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        if known is None or known[0] < statement.at:
+            row = {
+                "tx": ref.tx,
+                "idx": ref.index,
+                "at": statement.at,
+                "live": int(statement.live),
+                "statement": data,
+            }
+            db.execute(_KEEP_LIVENESS, row)
+
+    def find_chunks(self, step: Step, request: FindChunks) -> ChunksFound:
+        """See FindChunks. Re-checked for every message: a withdrawal stops the rest."""
+        custodian, recipient, consent_tx, consent_idx, _, _, released = self._row(
+            step.unit, request.tx
+        )
+        live = self._statements.live_or_ended(
+            step.unit, StateRef(TransactionId(consent_tx), consent_idx)
+        )
+        mine = (custodian, recipient) == (self.me, request.peer) and released > 0
+        items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
+        if not mine or live.ended or live.closed or request.item >= len(items):
+            raise FlowRefused("nothing-available", "Nothing available.")
+        _, _, blob, size_class, withdrawn = items[request.item]
+        count = chunk_count(size_class)
+        if withdrawn is not None or request.first >= count:
+            raise FlowRefused("nothing-available", "Nothing available.")
+        end = min(count, request.first + request.most)
+        parts = tuple(chunk_part(blob, index) for index in range(request.first, end))
+        return ChunksFound(parts, end == count)
+
+    def read_chunk(self, part: bytes) -> bytes | None:
+        """Return a chunk that a message names, for the transport; None if it is gone or damaged."""
+        blob, index = part[1:-4].decode("ascii"), int.from_bytes(part[-4:], "big")
+        try:
+            return self._blobs.chunk(blob, index)
+        except (BlobMissing, BlobDamaged):
+            return None
+
+    # -- the recipient's side ------------------------------------------------------------------------
+
+    def keep_keys(self, step: Step, request: KeepKeys) -> Done:
+        """See KeepKeys. They stay wrapped: only the gate opens them, for a reading that it logs."""
+        custodian, recipient, *_ = self._row(step.unit, request.tx)
+        if (custodian, recipient) != (request.peer, self.me):
+            raise FlowRefused("not-yours", "keys of a disclosure between others")
+        wrapped = WRAPPED_KEYS.decode(part_of(step, request.part))
+        items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
+        if len(items) != len(wrapped.keys):
+            raise MalformedBytes("wrapped keys", "not one for each item")
+        for (number, *_), key in zip(items, wrapped.keys, strict=True):
+            self._ground.keys.open_epoch(
+                wrapped.epoch, key, WrapContext(request.tx, number, wrapped.epoch)
+            )  # refused here, not at the bedside
+            row = {"id": request.tx, "number": number, "wrapped": key, "epoch": wrapped.epoch}
+            step.unit.execute(_KEEP_KEY, row)
+        step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": step.now})
+        return Done()
+
+    def missing(self, step: Step, request: MissingBlobs) -> Missing:
+        """See MissingBlobs."""
+        items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
+        return Missing(tuple(item[0] for item in items if not self._blobs.has(item[2])))
+
+    def keep_blob(self, step: Step, request: KeepBlob) -> Done:
+        """See KeepBlob."""
+        items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
+        blob = items[request.item][2]
+        self._blobs.put((part_of(step, part) for part in request.parts), expected=blob)
+        return Done()
+
+    def _row(self, db: Connection, tx: bytes) -> tuple[str, str, bytes, int, int, int, int]:
+        row: tuple[str, str, bytes, int, int, int, int] | None
+        row = db.execute(_GET, {"tx": tx}).fetchone()
+        if row is None:
+            raise NotHeld(f"no disclosure {tx.hex()[:16]} is here")
+        return row
+
+
+def chunk_part(blob: str, index: int) -> bytes:
+    """Return the part id of a chunk: the text of the CID is 59 characters, so that ids stay below 64 bytes."""
+    return BLOB_PART + blob.encode("ascii") + index.to_bytes(4, "big")
