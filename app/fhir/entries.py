@@ -55,16 +55,16 @@ def entries_of(file: bytes) -> Iterator[memoryview]:
 
 def _entry_list(text: memoryview) -> int:
     """Return where the list `Bundle.entry` begins, -1 where there is none; a member that is there twice is refused."""
-    members: dict[bytes, int] = {}
+    members: dict[str, int] = {}
     at = _end(_GAP, text, _end(_GAP, text, 0) + 1)
     while text[at] != _BRACE_END:
         name_end = _end(_SCALAR, text, at)
-        name = bytes(text[at:name_end])
+        name = msgspec.json.decode(text[at:name_end], type=str)
         if name in members:
             raise JsonRefused("an object has a name twice")
         members[name] = _end(_GAP, text, name_end)
         at = _end(_GAP, text, _value_end(text, members[name]))
-    begin = members.get(b'"entry"', -1)
+    begin = members.get("entry", -1)
     if begin >= 0 and text[begin] != _LIST_BEGIN:
         raise BundleRefused("Bundle.entry is no list")
     return begin
