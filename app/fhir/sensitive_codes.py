@@ -1,6 +1,7 @@
-"""Clinical codes that reveal something sensitive, and what: a short list of what can be said with certainty.
+"""Clinical codes that reveal something sensitive, and what: a short list, to be reviewed before anybody relies on it.
 
-Each row names its source. A hierarchy whose codes spell it (ICD-10, ATC) is listed by prefix; SNOMED CT, LOINC and
+Each row names the vocabulary, and the part of it, that gives its codes their meaning. Check digits of LOINC and SNOMED
+CT are tested; the meanings have not been compared with a release. A hierarchy whose codes spell it (ICD-10, ATC) is listed by prefix; SNOMED CT, LOINC and
 RxNorm only code by code, and so with gaps: their full value sets need a terminology server. Labels are v3-ActCode's
 (`SENSITIVITIES`): SUD is what 42 CFR Part 2 protects, which leaves tobacco out.
 """
@@ -43,12 +44,12 @@ class SensitiveCodes:
     source: str
 
 
-_ICD_V = "ICD-10 (WHO 2019; ICD-10-CM 2024) chapter V"
-_ICD_I = "ICD-10 (WHO 2019; ICD-10-CM 2024) chapter I"
-_ICD_XIX = "ICD-10 (WHO 2019; ICD-10-CM 2024) chapters XIX, XX"
-_ICD_XXI = "ICD-10 (WHO 2019; ICD-10-CM 2024) chapter XXI"
-_ATC = "WHO ATC index 2024"
-_LOINC = "LOINC 2.77, component and document names"
+_ICD_V = "ICD-10 and ICD-10-CM chapter V"
+_ICD_I = "ICD-10 and ICD-10-CM chapter I"
+_ICD_XIX = "ICD-10 and ICD-10-CM chapters XIX, XX"
+_ICD_XXI = "ICD-10 and ICD-10-CM chapter XXI"
+_ATC = "WHO ATC index"
+_LOINC = "LOINC, component and document names"
 _SNOMED = "SNOMED CT international edition, concept's fully specified name"
 _RXNORM = "RxNorm, ingredient (TTY=IN)"
 
