@@ -58,7 +58,10 @@ def deliver(flow: FlowContext, recorded: Recorded, but: tuple[Party, ...] = ()) 
     for party in recorded.deliver_to:
         if party not in but:
             flow.letter(
-                party, TakeDelivery.name, Deliver(recorded.tx), (transaction_part(recorded.tx),)
+                party,
+                TakeDelivery.name,
+                Deliver(recorded.tx),
+                (transaction_part(recorded.tx, party),),
             )
 
 
@@ -112,7 +115,8 @@ class GiveTransactions:
         flow.progress("bringing earlier transactions")
         wanted = first.check(_asked)
         found = await FindHeldBy(session.counterparty, wanted)
-        session.send(Bring(found.transactions), tuple(map(transaction_part, found.transactions)))
+        parts = tuple(transaction_part(tx, session.counterparty) for tx in found.transactions)
+        session.send(Bring(found.transactions), parts)
         return Done()
 
 

@@ -107,7 +107,7 @@ async def collect_signatures(
     """Get the missing signatures, one session a signer; afterwards every signer holds all of them durably."""
     flow.progress("collecting signatures")
     for session in sessions:
-        session.send(Proposal(held.tx), (transaction_part(held.tx),))
+        session.send(Proposal(held.tx), (transaction_part(held.tx, session.counterparty),))
     for session in sessions:
         brought = await session.receive(Signatures, held.until)
         await AddSignatures(session.counterparty, brought.check(about(held.tx)))

@@ -50,7 +50,8 @@ class Remind:
         since, after = first.check(lambda said: said.since), b""
         while True:
             found = await FindSince(session.counterparty, since, after)
-            parts = tuple(map(transaction_part, found.transactions))
+            peer = session.counterparty
+            parts = tuple(transaction_part(tx, peer) for tx in found.transactions)
             session.send(Bring(found.transactions), parts)
             if not found.transactions:
                 return Done()

@@ -6,11 +6,13 @@ import msgspec
 
 from flows.flow import Parts, Request
 from flows.notices import Letter
+from states.crypto.hashes import tagged_hash
 from states.crypto.signatures import TransactionSignature
 from states.identity import Party, PartyField
 from states.sizes import Millis
 from states.state import StateRef, TransactionId, TransactionIdField
 
+TRANSACTION_PART = b"t"  # first byte of the ids that `transaction_part` makes
 PARTIES_MAX = 16
 FETCH_MAX = 64  # transactions a message brings: as many as it may have parts
 
@@ -154,6 +156,13 @@ class FindSince(Request[Found], frozen=True, array_like=True, tag="find-since"):
     after: bytes
 
 
-def transaction_part(tx: bytes) -> bytes:
-    """Return the part id of a transaction of the vault: torn off, when it is sent, to what the receiver may read."""
-    return b"t" + tx
+def transaction_part(tx: bytes, party: Party) -> bytes:
+    """Return the part id of a transaction of the vault, for `party`: torn off, when it is sent, to what it may read.
+
+    The receiver is in the id, so that no row of an outbox can bring it to anybody else.
+    """
+    return TRANSACTION_PART + tx + reader_hash(party)
+
+
+def reader_hash(party: Party) -> bytes:
+    return tagged_hash("part-reader", party.encode())[:16]

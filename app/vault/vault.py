@@ -25,7 +25,7 @@ from app.vault.subject import Step, Subjects
 from app.vault.tables import VAULT_TABLES, Status
 from flows.flow import FlowRefused
 from flows.notices import Letter
-from flows.services import Held, Recorded, Taken
+from flows.services import Held, Recorded, Taken, reader_hash
 from states.crypto.keys import Key
 from states.crypto.policy import is_satisfied, keys_of
 from states.crypto.signatures import Signer, TransactionSignature, sign_transaction
@@ -128,21 +128,20 @@ class Vault:
         seq: int = db.execute(LAST_SEQ).fetchone()[0]
         return seq
 
-    def part_for(self, db: Connection, peer: Party, tx: bytes) -> bytes:
-        """Return a transaction as `peer` may have it: signed/1 while held, then proven/1.
+    def read_part(self, db: Connection, part: bytes) -> bytes | None:
+        """Return a transaction as the reader named in its part id may have it: signed/1 while held, then proven/1.
 
-        Raises NotHeld where the peer is no holder: nobody reads a transaction that does not concern him.
+        None where that reader is no holder: nobody reads a transaction that does not concern him.
         """
-        signed = self.transaction(db, tx)
-        filtered = open_tearoff(signed.tearoff)
-        row = db.execute(ROLES, {"tx": tx, "party": peer}).fetchone()
-        if row is None:
-            raise NotHeld(f"{peer} is no holder of {tx.hex()[:16]}")
-        roles = frozenset(row[0].split(","))
-        shown = for_roles(filtered, roles)
-        if isinstance(signed, ProvenTransaction):
-            return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
-        return encode(SignedTransaction(shown, signed.signatures))
+        tx, reader = part[1:33], part[33:]
+        for party, roles in self.holders_of(db, tx).items():
+            if reader_hash(party) == reader:
+                signed = self.transaction(db, tx)
+                shown = for_roles(open_tearoff(signed.tearoff), roles)
+                if isinstance(signed, ProvenTransaction):
+                    return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
+                return encode(SignedTransaction(shown, signed.signatures))
+        return None
 
     def held_by(
         self, db: Connection, peer: Party, since: int, after: bytes, most: int

@@ -58,7 +58,7 @@ async def state(
 
 async def _once(flow: FlowContext, held: Held, tell_at_once: tuple[Party, ...]) -> Recorded:
     for party in tell_at_once:
-        flow.letter(party, HeedAtOnce.name, Heed(held.tx), (transaction_part(held.tx),))
+        flow.letter(party, HeedAtOnce.name, Heed(held.tx), (transaction_part(held.tx, party),))
     return await finalise(flow, held)
 
 
