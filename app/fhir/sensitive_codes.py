@@ -1,9 +1,10 @@
 """Clinical codes that reveal something sensitive, and what: a short list, to be reviewed before anybody relies on it.
 
 Each row names the vocabulary, and the part of it, that gives its codes their meaning. Check digits of LOINC and SNOMED
-CT are tested; the meanings have not been compared with a release. A hierarchy whose codes spell it (ICD-10, ATC) is listed by prefix; SNOMED CT, LOINC and
-RxNorm only code by code, and so with gaps: their full value sets need a terminology server. Labels are v3-ActCode's
-(`SENSITIVITIES`): SUD is what 42 CFR Part 2 protects, which leaves tobacco out.
+CT are tested; the meanings have not been compared with a release. A hierarchy whose codes spell it (ICD-10, ATC) is
+listed by prefix; SNOMED CT, LOINC and RxNorm only code by code, and so with gaps: their full value sets need a
+terminology server. Labels are v3-ActCode's (`SENSITIVITIES`): SUD is what 42 CFR Part 2 protects, which leaves
+tobacco out.
 """
 
 from dataclasses import dataclass
