@@ -56,7 +56,7 @@ class Child:
             sys.executable,
             "-m",
             "tests.e2e.notary_child",
-            place,
+            str(place),
             point,
             str(passing),
             index,
