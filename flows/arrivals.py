@@ -60,9 +60,14 @@ class Arrivals:
             self._continue(peer, envelope)
         self._office.took(peer)
 
-    def welcome(self, peer: Party, hello: Hello) -> None:
-        """Take the hello of a connection, and end the sessions that a restored side does not know any more."""
-        for mark in self._office.welcome(peer, hello, self._runner.now):
+    def welcome(self, peer: Party, mine: Hello | None, theirs: Hello) -> None:
+        """Take the hello of a connection, and end the sessions that a restored side does not know any more.
+
+        `mine` is what was said on that connection: one that was replaced since counts for nothing.
+        """
+        if mine is None or self._office.of(peer).hello is not mine:
+            return
+        for mark in self._office.welcome(peer, mine, theirs, self._runner.now):
             self._lose(peer, mark.session)
 
     # -- sessions that begin ---------------------------------------------------------------------------
@@ -223,7 +228,7 @@ class Arrivals:
         for index, body in enumerate(envelope.parts):
             digest = sha256(place + b"%d" % index).digest()
             ids.append(PART_PREFIX + digest[:PART_ID_RANDOM])
-            self._runner.changes.batch.parts.append(PartRow(ids[-1], flow, body))
+            self._store.put_part(PartRow(ids[-1], flow, body))
         return tuple(ids)
 
     def _post(self, peer: Party, kind: Kind, session: bytes, seq: int, body: bytes) -> None:

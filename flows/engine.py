@@ -8,14 +8,15 @@ from typing import Generic
 from flows.arrivals import Arrivals
 from flows.envelope import UNACKNOWLEDGED_MAX, Envelope, Fault, Hello
 from flows.execution import Execution
-from flows.flow import AskNotary, AwaitEvent, Flow
+from flows.flow import AskNotary, Flow
 from flows.hospital import back_off
 from flows.journal import Answered
 from flows.post_office import PostOffice
 from flows.registry import Registry, UnknownFlow
-from flows.runner import Runner, Surroundings, U
+from flows.runner import Runner, U
 from flows.step import PART_PREFIX, Handlers, StepContext
 from flows.store import AdmissionRow, FlowRow, FlowStore, ProgressRow, Status
+from flows.surroundings import Surroundings
 from flows.turn import Question, TurnResult
 from states.encoding import encode
 from states.errors import LedgerError, OverLimit
@@ -58,14 +59,15 @@ class NotPossible(LedgerError):
 class Engine(Generic[U]):
     """The flows of one node. Everything here belongs to one thread.
 
-    Inputs only queue, except `start` and `raise_event`, which are durable when they return (or with the transaction
-    they were called in). `turn` does the work; its caller sends what it returns, and calls it again while `has_work()`, and
-    when `next_due()` has come. An exception from `turn` means that nothing of the turn happened: every connection must be
-    greeted anew. `unit` of the store goes to handlers; `parts` reads rows that are not the engine's own, by the first
-    byte of their ids; `transient` is what the node's database raises when trying again may help.
+    Inputs only queue, except `start` and `raise_event`, which are durable when they return (or with the
+    transaction they were called in). `turn` does the work; its caller sends what it returns, and calls it again
+    while `has_work()`, and when `next_due()` has come. An exception from `turn` means that nothing of the turn
+    happened: every connection must be greeted anew. `unit` of the store goes to handlers; `parts` reads rows that
+    are not the engine's own, by the first byte of their ids; `transient` is what the node's database raises when
+    trying again may help.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root names each
         self,
         *,
         store: FlowStore[U],
@@ -102,9 +104,8 @@ class Engine(Generic[U]):
         self._runner.now = self._clock()
         for flow in store.torn() + store.with_events():
             self._queue.append(partial(self._poke, flow))
-        for wait in self._runner.waits.values():
-            if wait.kind:
-                self._queue.append(partial(self._on_time, wait.flow))
+        for flow in self._runner.waiting.asking():
+            self._queue.append(partial(self._on_time, flow))
 
     # -- inputs ----------------------------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ class Engine(Generic[U]):
         return row.id
 
     def submit(self, flow: Flow) -> bytes:
-        """Queue a flow, and return its id; it is there when a turn names it in `started`. One commit less than `start`."""
+        """Queue a flow, and return its id; it is durable when a turn names it in `started`, with that turn's commit."""
         tag, arguments = self._around.registry.arguments(flow)
         row = self._new_row(tag, arguments, None)
         self._queue.append(partial(self._launch, row))
@@ -156,7 +157,8 @@ class Engine(Generic[U]):
 
     def hello(self, peer: Party, hello: Hello) -> None:
         """Take the first thing that came on a connection; until then nothing leaves on it and nothing is taken."""
-        self._queue.append(partial(self._arrivals.welcome, peer, hello))
+        greeting = self._office.of(peer).hello
+        self._queue.append(partial(self._arrivals.welcome, peer, greeting, hello))
 
     def disconnected(self, peer: Party) -> None:
         self._office.part(peer)
@@ -222,7 +224,9 @@ class Engine(Generic[U]):
     def next_due(self) -> int | None:
         """Return the time, in ms since 1970, at which `turn` has something to do though nothing comes."""
         times = [
-            due for due in (self._runner.next_due(), self._office.next_due()) if due is not None
+            due
+            for due in (self._runner.waiting.next_due(), self._office.next_due())
+            if due is not None
         ]
         return min(times, default=None)
 
@@ -251,7 +255,7 @@ class Engine(Generic[U]):
         """
         now = self._runner.now = self._clock()
         self._office.resend(now)
-        for flow in self._runner.due():
+        for flow in self._runner.waiting.due(now):
             self._queue.append(partial(self._on_time, flow))
         if self._queue or self._office.acks_due(now):
             self.store.begin()
@@ -273,12 +277,12 @@ class Engine(Generic[U]):
         result = TurnResult(
             self._office.leaving(now),
             self._office.acknowledgements(),
-            runner.questions,
+            runner.waiting.questions,
             self._started,
             runner.finished,
             runner.progress,
         )
-        runner.questions, runner.finished, runner.progress = [], [], []
+        runner.waiting.questions, runner.finished, runner.progress = [], [], []
         self._started = []
         return result
 
@@ -300,20 +304,16 @@ class Engine(Generic[U]):
 
     def _poke(self, flow: bytes) -> None:
         """Wake a flow that was started, or for which there may be an event."""
-        run = self._runner.live.get(flow)
-        if run is None:
-            run = self._runner.wake(flow)
-        if run is not None and (
-            type(run.operation) is AwaitEvent or flow not in self._runner.waits
-        ):
+        run = self._runner.wake(flow)
+        if run is not None:
             self._runner.settle(run)
 
     def _on_time(self, flow: bytes) -> None:
-        wait = self._runner.waits.get(flow)
+        wait = self._runner.waiting.of(flow)
         if wait is None or wait.due > self._runner.now:
             return
         if wait.kind:
-            self._runner.ask(flow)
+            self._runner.waiting.ask(flow, self._runner.now)
             return
         row = self.store.flow(flow) if flow not in self._runner.live else None
         if row is not None and row.status == Status.RETRYING:
@@ -325,13 +325,14 @@ class Engine(Generic[U]):
 
     def _on_answer(self, question: Question, answer: Answer) -> None:
         flow = question.flow
-        wait = self._runner.waits.get(flow)
+        wait = self._runner.waiting.of(flow)
         if wait is None or (wait.seq, wait.kind, wait.row) != question[1:]:
             return  # to a question that was answered before
         if isinstance(answer, Busy):
-            self._runner.ask(flow, max(1, answer.after_ms) + back_off(0, self.entropy(1)[0]))
+            pause = answer.after_ms + back_off(0, self.entropy(1)[0])
+            self._runner.waiting.ask_at(flow, self._runner.now + pause)
         elif isinstance(answer, WindowNotOpen):
-            self._runner.ask(flow, NOT_OPEN_MS)
+            self._runner.waiting.ask_at(flow, self._runner.now + NOT_OPEN_MS)
         else:
             run = self._runner.wake(flow)
             if run is not None and type(run.operation) is AskNotary:

@@ -154,10 +154,12 @@ class Execution:
 
     def compare(self, again: "Execution", ended: Ended | None, ended_again: Ended | None) -> None:
         """Raise NotDeterministic unless `again`, a replay, came to the same place (test mode)."""
-        mine = (self.operation, self._sent, ended and encode(ended.result))
-        theirs = (again.operation, again._sent, ended_again and encode(ended_again.result))
+        mine, theirs = self._place(ended), again._place(ended_again)  # noqa: SLF001 - of this class
         if mine != theirs:
             raise NotDeterministic(f"{self.tag} at {self.seq}: {mine!r}, and then {theirs!r}")
+
+    def _place(self, ended: Ended | None) -> tuple[Operation | None, bytes, bytes]:
+        return self.operation, self._sent, b"" if ended is None else encode(ended.result)
 
     def close(self) -> None:
         """Drop the coroutine. What it does on the way out has no effect: nobody takes its posts."""

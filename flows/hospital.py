@@ -21,6 +21,8 @@ class Verb(StrEnum):
 
 
 class Verdict(NamedTuple):
+    """What is ordered, and by which rule."""
+
     verb: Verb
     rule: str
 
@@ -33,19 +35,22 @@ def judge(
     `in_doubt`: a transaction of the flow may have been notarised, so it must not be failed. `transient`: what the
     node's database and keys raise when trying again may help.
     """
-    if isinstance(error, transient):
-        return Verdict(Verb.RETRY, "transient")
-    if isinstance(error, (JournalMismatch, ForeignAwait)):
-        return Verdict(Verb.OBSERVE, "does not fit the code")
-    if isinstance(error, Parked):
-        return Verdict(Verb.OBSERVE, "parked itself")
-    if isinstance(error, LedgerError):
-        if in_doubt:
-            return Verdict(Verb.OBSERVE, "a transaction may have been notarised")
-        return Verdict(Verb.FAIL, "refused")
-    if attempts < RETRIES_MAX:
-        return Verdict(Verb.RETRY, "unknown")
-    return Verdict(Verb.OBSERVE, "unknown, after retries")
+    match error:
+        case _ if isinstance(error, transient):
+            verdict = Verdict(Verb.RETRY, "transient")
+        case JournalMismatch() | ForeignAwait():
+            verdict = Verdict(Verb.OBSERVE, "does not fit the code")
+        case Parked():
+            verdict = Verdict(Verb.OBSERVE, "parked itself")
+        case LedgerError() if in_doubt:
+            verdict = Verdict(Verb.OBSERVE, "a transaction may have been notarised")
+        case LedgerError():
+            verdict = Verdict(Verb.FAIL, "refused")
+        case _ if attempts < RETRIES_MAX:
+            verdict = Verdict(Verb.RETRY, "unknown")
+        case _:
+            verdict = Verdict(Verb.OBSERVE, "unknown, after retries")
+    return verdict
 
 
 def back_off(

@@ -154,12 +154,9 @@ class PostOffice:
         """The connection is gone."""
         self.of(peer).part()
 
-    def welcome(self, peer: Party, theirs: Hello, now: int) -> list[SessionMark]:
-        """Take the peer's hello; return the sessions of ours that cannot go on (§3.5)."""
+    def welcome(self, peer: Party, mine: Hello, theirs: Hello, now: int) -> list[SessionMark]:
+        """Take the peer's answer to our hello; return the sessions of ours that cannot go on (§3.5)."""
         correspondent = self.of(peer)
-        mine = correspondent.hello
-        if mine is None:
-            return []
         if theirs.incarnation == mine.known and theirs.known == mine.incarnation:
             correspondent.open()
             self.acked(peer, theirs.received, now)

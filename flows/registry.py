@@ -1,6 +1,7 @@
 """Which flows and responders this node runs, by the names that journals and peers use for them."""
 
 from collections.abc import Iterable
+from typing import Never, cast
 
 import msgspec
 
@@ -15,7 +16,7 @@ class UnknownFlow(LedgerError):
     """No flow of this id, or no code of this name, is here."""
 
 
-Answering = type[Responder[msgspec.Struct]]
+Answering = type[Responder[Never]]
 """A responder's class: it is made anew, without arguments, for each session."""
 
 _first = Codec(Received, "first message")
@@ -71,4 +72,4 @@ class Registry:
         # Decoded inside the flow, so that a malformed first message ends it like any other.
         message = message_codec(answering.first).decode(received.body)
         first = Untrusted(message, received.parts)
-        return await answering().call(context, session, first)
+        return await answering().call(context, session, cast("Untrusted[Never]", first))

@@ -1,8 +1,6 @@
 """Flows in memory: their steps, what they wait for, how they are woken, and how they end (flows/README.md §1, §6)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from flows.changes import Changes
@@ -12,62 +10,29 @@ from flows.flow import AskNotary, AwaitEvent, FlowRefused, Receive, Received, Re
 from flows.hospital import Verb, Verdict, back_off, judge
 from flows.journal import TIMED_OUT, Answered, JournalMismatch, Trouble, name_of
 from flows.post_office import PostOffice
-from flows.registry import Registry
 from flows.session import Post
-from flows.step import Handlers, StepContext
+from flows.step import Attempt, StepContext
 from flows.store import (
     AdmissionRow,
     FlowRow,
-    FlowStore,
-    JournalRow,
     ProgressRow,
     SessionRow,
     Status,
     WaitRow,
 )
+from flows.surroundings import Surroundings
 from flows.terminal import trouble_of
-from flows.turn import Finished, Question
+from flows.turn import Finished
+from flows.waiting import Waiting
 from states.encoding import Codec, encode
 from states.identity import Party
 
 U = TypeVar("U")
 
-ASK_MS_MIN = 2_000  # before an unanswered question is asked again
-ASK_MS_MAX = 60_000
 DETAIL_CHARACTERS_MAX = 500
 NOTARISE = "notarise"  # the kind of question after which a transaction may be notarised
 
 _ids: Codec[tuple[bytes, ...]] = Codec(tuple[bytes, ...], "ids of parts")
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings(Generic[U]):
-    """What the node gives to the engine; see `flows.engine.Engine`."""
-
-    store: FlowStore[U]
-    registry: Registry
-    handlers: Handlers[U]
-    me: Party
-    entropy: Callable[[int], bytes]
-    read_part: Callable[[bytes], bytes | None]
-    transient: tuple[type[Exception], ...]
-    double_run: bool
-
-
-class _Step(Generic[U]):
-    """What a step did that is undone if it fails."""
-
-    __slots__ = ("_doubt", "answering", "context", "rows")
-
-    def __init__(self, doubt: bool) -> None:  # noqa: FBT001 - the flag is the value
-        self._doubt = doubt
-        self.answering = False
-        self.context: StepContext[U] | None = None
-        self.rows: list[JournalRow] = []
-
-    @property
-    def in_doubt(self) -> bool:
-        return self._doubt if self.context is None else self.context.in_doubt
 
 
 class Runner(Generic[U]):
@@ -87,13 +52,8 @@ class Runner(Generic[U]):
         self.changes = Changes(around.store)
         self.live: dict[bytes, Execution] = {}
         self.routes: dict[tuple[str, bytes], Execution] = {}
-        self.waits: dict[bytes, WaitRow] = {row.flow: row for row in around.store.waits()}
-        self._asked: dict[bytes, int] = {}  # how often, where more than once
-        self._due: list[tuple[int, bytes]] = []
-        for row in self.waits.values():
-            heappush(self._due, (row.due, row.flow))
+        self.waiting = Waiting(self.changes, around.entropy, around.store.waits())
         self._number = around.store.last_progress()
-        self.questions: list[Question] = []
         self.finished: list[Finished] = []
         self.progress: list[ProgressRow] = []
 
@@ -127,10 +87,14 @@ class Runner(Generic[U]):
                 run.resume(answer)
             self._meet_sessions(run)
         except Exception as error:  # noqa: BLE001 - whatever a flow's code raises here, an operator must see it
+            if run is not None:
+                run.close()
             self.admit(row, error, Verdict(Verb.OBSERVE, "cannot be replayed"))
             return None
         run.context.muted = False
         self._enter(run)
+        if row.torn and not run.seq and not row.attempts:
+            self.tell(flow, Status.RUNNING, "started")
         if row.torn:
             self.drive(run, answer)
         return self.live.get(flow)
@@ -140,7 +104,7 @@ class Runner(Generic[U]):
         found = self._available(run)
         if found is not None:
             self.resume(run, *found)
-        elif run.id not in self.waits:
+        elif run.id not in self.waiting:
             self._wait(run)
 
     def resume(self, run: Execution, kind: int, value: bytes, answer: object) -> None:
@@ -151,7 +115,7 @@ class Runner(Generic[U]):
 
     def drive(self, run: Execution, answer: object) -> None:
         """Run steps for as long as their answers are there."""
-        self._unwait(run.id)
+        self.waiting.drop(run.id)
         while self._step(run, answer):
             found = self._available(run)
             if found is None:
@@ -171,7 +135,7 @@ class Runner(Generic[U]):
 
     def _step(self, run: Execution, answer: object) -> bool:
         """Run to the next suspension; False if the flow is not live afterwards."""
-        step: _Step[U] = _Step(run.in_doubt)
+        step: Attempt[U] = Attempt(run.in_doubt)
         outcome: Ended | FlowRefused | None
         try:
             outcome = self._run(run, answer, step)
@@ -198,7 +162,7 @@ class Runner(Generic[U]):
             self.admit(run.row(), outcome, Verdict(Verb.FAIL, "refused"))
         return outcome is None
 
-    def _run(self, run: Execution, answer: object, step: "_Step[U]") -> Ended | None:
+    def _run(self, run: Execution, answer: object, step: "Attempt[U]") -> Ended | None:
         ended = run.step(answer)
         while ended is None and isinstance(run.operation, Request):
             if step.context is None:
@@ -212,12 +176,12 @@ class Runner(Generic[U]):
         self._check_posts(run)
         return ended
 
-    def _undo(self, run: Execution, step: "_Step[U]", error: Exception) -> None:
+    def _undo(self, run: Execution, step: "Attempt[U]", error: Exception) -> None:
         if step.context is not None:
             self._store.rollback_to()
         self._fall(run, error)
 
-    def _keep(self, run: Execution, step: "_Step[U]") -> None:
+    def _keep(self, run: Execution, step: "Attempt[U]") -> None:
         """Take over what a step that went well has said."""
         operation = run.operation
         asks = type(operation) is AskNotary and operation.kind == NOTARISE
@@ -294,50 +258,13 @@ class Runner(Generic[U]):
         run.compare(again, ended, again.step(answer))
         again.close()
 
-    # -- waiting ---------------------------------------------------------------------------------------
-
-    def due(self) -> list[bytes]:
-        """Return the flows whose time has come, and forget that they waited for it."""
-        found = []
-        while self._due and self._due[0][0] <= self.now:
-            due, flow = heappop(self._due)
-            wait = self.waits.get(flow)
-            if wait is not None and wait.due == due:
-                found.append(flow)
-        return found
-
-    def next_due(self) -> int | None:
-        return self._due[0][0] if self._due else None
-
-    def ask(self, flow: bytes, after: int = 0) -> None:
-        """Let a flow's question go to the notary, now or `after` milliseconds."""
-        wait = self.waits[flow]
-        delay = after
-        if not after:
-            self.questions.append(Question(flow, wait.seq, wait.kind, wait.row))
-            asked = self._asked.get(flow, 0)
-            self._asked[flow] = asked + 1
-            delay = back_off(asked, self._around.entropy(1)[0], ASK_MS_MIN, ASK_MS_MAX)
-        self.waits[flow] = wait._replace(due=self.now + delay)
-        heappush(self._due, (self.now + delay, flow))
-
     def _wait(self, run: Execution) -> None:
         match run.operation:
             case AskNotary(kind=kind, row=row):
-                self._put_wait(WaitRow(run.id, self.now, run.seq, kind, row))
-                self.ask(run.id)
+                self.waiting.put(WaitRow(run.id, self.now, run.seq, kind, row))
+                self.waiting.ask(run.id, self.now)
             case Receive(until=until) | AwaitEvent(until=until) | Sleep(until=until) if until:
-                self._put_wait(WaitRow(run.id, until, run.seq, "", b""))
-                heappush(self._due, (until, run.id))
-
-    def _put_wait(self, row: WaitRow) -> None:
-        self.waits[row.flow] = row
-        self.changes.wait(row.flow, row)
-
-    def _unwait(self, flow: bytes) -> None:
-        if self.waits.pop(flow, None) is not None:
-            self._asked.pop(flow, None)
-            self.changes.wait(flow, None)
+                self.waiting.put(WaitRow(run.id, until, run.seq, "", b""))
 
     # -- leaving ---------------------------------------------------------------------------------------
 
@@ -349,13 +276,13 @@ class Runner(Generic[U]):
         self.changes.flush()
         row = self._store.flow(flow)
         assert row is not None, "a stopped flow is in the database"
-        self._unwait(flow)
+        self.waiting.drop(flow)
         self.changes.changed(row._replace(status=status, why=why))
         self.tell(flow, status, why)
 
     def go_on(self, row: FlowRow) -> None:
         """Let a flow that was stopped run from its last answer."""
-        self._unwait(row.id)
+        self.waiting.drop(row.id)
         self.changes.changed(row)
         self.tell(row.id, Status.RUNNING, "goes on")
         run = self.wake(row.id)
@@ -374,8 +301,7 @@ class Runner(Generic[U]):
         match verdict.verb:
             case Verb.RETRY:
                 self.stop(flow, Status.RETRYING, detail)
-                self._put_wait(WaitRow(flow, due, seq, "", b""))
-                heappush(self._due, (due, flow))
+                self.waiting.put(WaitRow(flow, due, seq, "", b""))
             case Verb.OBSERVE:
                 self.stop(flow, Status.OBSERVED, detail)
             case Verb.FAIL:
@@ -423,7 +349,7 @@ class Runner(Generic[U]):
                 self._office.post(self.changes.batch, post)
         if row.peer:
             self._office.of(Party(row.peer)).count(-1, letter=not row.session)
-        self._unwait(row.id)
+        self.waiting.drop(row.id)
         self.changes.changed(row)
         self.changes.ended(row.id)
         self.tell(row.id, Status(row.status), row.why or "ended")

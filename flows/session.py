@@ -79,7 +79,7 @@ class Session:
 
 
 class Context:
-    """What a flow gets; a FlowContext. While a journal is replayed it is muted: it numbers and digests, and keeps nothing."""
+    """What a flow gets; a FlowContext. Muted while a journal is replayed: it numbers and digests, and keeps nothing."""
 
     __slots__ = (
         "_digest",

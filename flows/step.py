@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from flows.flow import Flow, Operation, Request
-from flows.store import PartRow
+from flows.store import JournalRow, PartRow
 from states.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -85,3 +85,19 @@ class Handlers(Generic[U]):
         if handle is None:
             raise NoHandler(f"nothing here answers {type(request).__name__}")
         return handle(step, request)
+
+
+class Attempt(Generic[U]):
+    """What a step has done so far, and what is undone if it fails."""
+
+    __slots__ = ("_doubt", "answering", "context", "rows")
+
+    def __init__(self, doubt: bool) -> None:  # noqa: FBT001 - the flag is the value
+        self._doubt = doubt
+        self.answering = False
+        self.context: StepContext[U] | None = None
+        self.rows: list[JournalRow] = []
+
+    @property
+    def in_doubt(self) -> bool:
+        return self._doubt if self.context is None else self.context.in_doubt

@@ -1,4 +1,4 @@
-"""What the engine asks of a database: rows, and one transaction for all flows that moved in a turn (flows/README.md §1.2)."""
+"""What the engine asks of a database: rows, and one transaction for all that moved in a turn (flows/README.md §1.2)."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -42,6 +42,8 @@ class FlowRow(NamedTuple):
 
 
 class JournalRow(NamedTuple):
+    """How a flow's operation number `seq` was answered (flows/journal.py)."""
+
     flow: bytes
     seq: int
     kind: int
@@ -50,6 +52,8 @@ class JournalRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
+    """How far a session is: messages that were committed for sending, and that came."""
+
     peer: str
     session: bytes
     flow: bytes
@@ -59,6 +63,8 @@ class SessionRow(NamedTuple):
 
 
 class InboxRow(NamedTuple):
+    """A message that came before its flow awaited it; what ends a session stays until the flow ends."""
+
     peer: str
     session: bytes
     seq: int
@@ -68,6 +74,8 @@ class InboxRow(NamedTuple):
 
 
 class OutboxRow(NamedTuple):
+    """A message that its peer has not acknowledged."""
+
     peer: str
     number: int
     kind: int
@@ -86,6 +94,8 @@ class HeldPartRow(NamedTuple):
 
 
 class PartRow(NamedTuple):
+    """Bytes that travel beside a message; without a flow once only the outbox names them."""
+
     id: bytes
     flow: bytes
     body: bytes
@@ -124,6 +134,8 @@ class AdmissionRow(NamedTuple):
 
 
 class PeerRow(NamedTuple):
+    """The numbers between this node and a peer, and the incarnation of the peer to which they belong."""
+
     peer: str
     incarnation: bytes
     next_out: int
@@ -138,7 +150,6 @@ class Batch:
     changed: list[FlowRow] = field(default_factory=list)
     journal: list[JournalRow] = field(default_factory=list)
     sessions: list[SessionRow] = field(default_factory=list)
-    parts: list[PartRow] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     held: list[HeldPartRow] = field(default_factory=list)
     waits: list[WaitRow] = field(default_factory=list)

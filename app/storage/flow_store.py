@@ -92,7 +92,6 @@ _WRITES = (
     ("started", "INSERT INTO flow VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"),
     ("journal", "INSERT INTO flow_journal VALUES (?,?,?,?,?)"),
     ("sessions", "INSERT OR REPLACE INTO flow_session VALUES (?,?,?,?,?,?)"),
-    ("parts", "INSERT OR REPLACE INTO flow_part VALUES (?,?,?)"),
     ("outbox", "INSERT INTO flow_outbox VALUES (?,?,?,?,?,?,?)"),
     ("held", "INSERT OR IGNORE INTO flow_held_part VALUES (?,?,?)"),
     ("awake", "DELETE FROM flow_wait WHERE flow = ?"),
@@ -361,7 +360,8 @@ class SqliteFlowStore:
 
     def waits(self) -> list[WaitRow]:
         rows = self._execute(
-            "SELECT w.* FROM flow_wait AS w JOIN flow AS f ON f.id = w.flow WHERE f.status IN (0, 2) ORDER BY due, w.flow"
+            "SELECT w.* FROM flow_wait AS w JOIN flow AS f ON f.id = w.flow WHERE f.status IN (0, 2)"
+            " ORDER BY due, w.flow"
         )
         return [WaitRow(*row) for row in rows]
 

@@ -1,6 +1,8 @@
 """Flows that the engine's tests run: an echo, a counter in the database, and some that go wrong on purpose."""
 
-from sqlite3 import Connection
+# ruff: noqa: ARG002 - a flow need not use all that it gets
+
+from sqlite3 import Connection, OperationalError
 from typing import ClassVar
 
 import msgspec
@@ -229,6 +231,24 @@ class Nap(msgspec.Struct, frozen=True, array_like=True, tag="nap/1"):
         return Number(2)
 
 
+class Patience(msgspec.Struct, frozen=True, array_like=True, tag="patience/1"):
+    """Wait for an answer until a time, then for the notary's, then for a long time."""
+
+    party: Party
+    until: int
+
+    async def call(self, flow: FlowContext) -> Word:
+        session = flow.initiate(self.party, Silent.name, Word("x"))
+        try:
+            await session.receive(Word, self.until)
+        except TimedOut:
+            await Count("patience")
+        session.send(Word("still there?"))
+        answer = await AskNotary("status", b"row")
+        await Sleep(self.until * 2)
+        return Word(type(answer).__name__)
+
+
 class Approve(msgspec.Struct, frozen=True, array_like=True, tag="approve/1"):
     """Wait for two approvals, the second until a time."""
 
@@ -313,9 +333,7 @@ class Failures:
             if request.how == "refused":
                 raise FlowRefused("no", "a handler says no")
             if request.how == "forever":
-                import sqlite3
-
-                raise sqlite3.OperationalError("database is locked")
+                raise OperationalError("database is locked")
             raise KeyError(request.how)
         return Number(1)
 
@@ -348,6 +366,6 @@ def handlers() -> Handlers[Connection]:
 
 
 REGISTRY = Registry(
-    (Chat, Ask, SendLetter, Flood, Nap, Approve, Notarise, Stumble, Wander),
+    (Chat, Ask, SendLetter, Flood, Nap, Patience, Approve, Notarise, Stumble, Wander),
     (Echo, Refuse, Postbox, Silent),
 )

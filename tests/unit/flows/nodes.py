@@ -1,4 +1,4 @@
-"""Nodes in one process whose wires the test holds: real engines on SQLite, messages as bytes, time and entropy by hand."""
+"""Nodes in one process whose wires the test holds: real engines on SQLite, messages as bytes, time by hand."""
 
 import sqlite3
 from collections import deque
@@ -16,6 +16,7 @@ from flows.turn import Finished, Question, TurnResult
 from states.encoding import encode
 from states.identity import Party
 from states.notarisation import Answer
+from tests.unit.flows.conversations import REGISTRY, handlers
 
 NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
 TURNS_MAX = 5_000
@@ -172,3 +173,21 @@ class Wires:
         for node in self.nodes.values():
             self.step(node)
         self.run()
+
+
+def counted(node: Node, name: str) -> int:
+    """Return how often the handlers of a node counted something in its database."""
+    row = node.connection.execute("SELECT times FROM counted WHERE name = ?", (name,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def pair(*, double_run: bool = True) -> tuple[Node, Node, Wires]:
+    """Return two nodes with the flows of `conversations`, connected."""
+    clock = Clock()
+    mercy, riverside = (
+        Node(name, REGISTRY, handlers(), clock, double_run=double_run)
+        for name in ("Mercy", "Riverside")
+    )
+    for node in (mercy, riverside):
+        node.connection.execute("CREATE TABLE counted (name TEXT PRIMARY KEY, times INTEGER)")
+    return mercy, riverside, Wires(mercy, riverside)
