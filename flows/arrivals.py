@@ -26,7 +26,7 @@ from flows.step import PART_PREFIX
 from flows.store import FlowRow, FlowStore, InboxRow, PartRow, SessionRow, Status
 from flows.terminal import ALREADY_SEEN, SESSION_LOST
 from states.encoding import encode
-from states.errors import MalformedBytes
+from states.errors import LedgerError
 from states.identity import Party
 
 PART_ID_RANDOM = 16
@@ -81,9 +81,11 @@ class Arrivals:
         if not self._store.bury(peer, envelope.session):
             self._seen_before(peer, envelope)
             return True
+        if self._is_open(peer, envelope.session):
+            return True  # it names a session that we opened to it: nothing that an honest node does
         try:
             opening = OPENING.decode(envelope.body)
-        except MalformedBytes:
+        except LedgerError:
             self._reject(peer, envelope, "malformed")
             return True
         known = self._registry.responds(opening.responder)
@@ -114,12 +116,15 @@ class Arrivals:
         self._runner.admit(row, error, Verdict(Verb.OBSERVE, "unknown responder"))
 
     def _seen_before(self, peer: Party, envelope: Envelope) -> None:
-        if envelope.kind == Kind.LETTER or (peer, envelope.session) in self._runner.routes:
-            return
         self._runner.changes.flush()
-        if self._store.session(peer, envelope.session) is None:
+        if not self._is_open(peer, envelope.session):
             # Its sender was restored to before it sent this; what became of the first time, it must find out.
             self._reject(peer, envelope, ALREADY_SEEN)
+
+    def _is_open(self, peer: Party, key: bytes) -> bool:
+        if (peer, key) in self._runner.routes:
+            return True
+        return self._store.session(peer, key) is not None
 
     def _reject(self, peer: Party, envelope: Envelope, code: str) -> None:
         if envelope.kind == Kind.INIT:

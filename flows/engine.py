@@ -352,11 +352,9 @@ class Engine(Generic[U]):
         self._runner.go_on(row._replace(status=Status.RUNNING, why="", attempts=attempts))
 
     def _kill(self, row: FlowRow) -> None:
-        why = "killed by an operator"
-        self._runner.stop(row.id, Status.OBSERVED, why)
-        self._runner.changes.flush()
         fault = Fault("killed", "", self.entropy(8).hex())
-        self._runner.fail(row, Status.KILLED, fault, why)
+        row = self._runner.set_aside(row.id)
+        self._runner.fail(row, Status.KILLED, fault, "killed by an operator")
 
     def _order(
         self, flow_id: bytes, verb: str, allowed: tuple[Status, ...], act: Callable[[FlowRow], None]

@@ -117,7 +117,7 @@ class AwaitEvent(msgspec.Struct, frozen=True, array_like=True, tag="event"):
 
 
 class AskNotary(msgspec.Struct, frozen=True, array_like=True, tag="notary"):
-    """Ask a notary. `question` names a row of the vault: the node builds the question when it sends.
+    """Ask a notary. `row` names a row of the vault: the node builds the question when it sends.
 
     Idempotent, so it has no outbox row: a replayed flow that waits for the answer asks again. Busy and "not open
     yet" never reach the flow: the engine asks again. The answer is journaled.

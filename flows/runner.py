@@ -268,16 +268,20 @@ class Runner(Generic[U]):
 
     # -- leaving ---------------------------------------------------------------------------------------
 
-    def stop(self, flow: bytes, status: Status, why: str) -> None:
-        """Put a flow that has not ended where only an operator or a timer gets it out."""
+    def set_aside(self, flow: bytes) -> FlowRow:
+        """Take a flow that has not ended out of memory; it waits for nothing any more. Return its row."""
         run = self.live.get(flow)
         if run is not None:
             self._leave(run)
+        self.waiting.drop(flow)
         self.changes.flush()
         row = self._store.flow(flow)
-        assert row is not None, "a stopped flow is in the database"
-        self.waiting.drop(flow)
-        self.changes.changed(row._replace(status=status, why=why))
+        assert row is not None, "a flow that is set aside is in the database"
+        return row
+
+    def stop(self, flow: bytes, status: Status, why: str) -> None:
+        """Put a flow that has not ended where only an operator or a timer gets it out."""
+        self.changes.changed(self.set_aside(flow)._replace(status=status, why=why))
         self.tell(flow, status, why)
 
     def go_on(self, row: FlowRow) -> None:

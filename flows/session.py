@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from flows.envelope import Kind, Opening
-from flows.flow import FlowSession, Parts, Receive, SessionEnded, Untrusted
+from flows.flow import FlowRefused, FlowSession, Parts, Receive, SessionEnded, Untrusted
 from states.crypto.hashes import tagged_hash
 from states.encoding import Codec, encode
 from states.identity import Party
@@ -107,7 +107,7 @@ class Context:
     def initiate(
         self, party: Party, responder: str, message: msgspec.Struct, parts: Parts = ()
     ) -> FlowSession:
-        session = Session(self, party, self._next_session())
+        session = Session(self, self._other(party), self._next_session())
         self.sessions[session.id] = session
         opening = encode(Opening(self.tag, responder, encode(message)))
         self.post(session, Kind.INIT, opening, parts)
@@ -116,7 +116,7 @@ class Context:
     def letter(
         self, party: Party, responder: str, message: msgspec.Struct, parts: Parts = ()
     ) -> None:
-        session = Session(self, party, self._next_session(), letter=True)
+        session = Session(self, self._other(party), self._next_session(), letter=True)
         opening = encode(Opening(self.tag, responder, encode(message)))
         self.post(session, Kind.LETTER, opening, parts)
 
@@ -144,6 +144,11 @@ class Context:
         """Return the digest of what was sent since the last call."""
         digest, self._digest = self._digest, b""
         return digest
+
+    def _other(self, party: Party) -> Party:
+        if party == self.me:
+            raise FlowRefused("own-node", "a flow does not talk to its own node")
+        return party
 
     def _next_session(self) -> bytes:
         # Derived, so that a replay names the same session; nobody else knows a flow's random id.

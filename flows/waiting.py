@@ -10,6 +10,7 @@ from flows.turn import Question
 
 ASK_MS_MIN = 2_000  # before an unanswered question is asked again
 ASK_MS_MAX = 60_000
+STALE_MAX = 4_096  # entries of the heap whose flows have gone on; then it is made anew
 
 
 class Waiting:
@@ -73,3 +74,7 @@ class Waiting:
     def _set(self, row: WaitRow) -> None:
         self._rows[row.flow] = row
         heappush(self._due, (row.due, row.flow))
+        if (
+            len(self._due) > 2 * len(self._rows) + STALE_MAX
+        ):  # answers come long before their deadlines
+            self._due = sorted((row.due, row.flow) for row in self._rows.values())

@@ -128,10 +128,6 @@ class SqliteFlowStore:
     def unit(self) -> sqlite3.Connection:
         return self._connection
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._connection.in_transaction
-
     def begin(self) -> None:
         self._execute("BEGIN IMMEDIATE")
 
@@ -364,10 +360,6 @@ class SqliteFlowStore:
             " ORDER BY due, w.flow"
         )
         return [WaitRow(*row) for row in rows]
-
-    def wait(self, flow: bytes) -> WaitRow | None:
-        row = self._execute("SELECT * FROM flow_wait WHERE flow = ?", (flow,)).fetchone()
-        return None if row is None else WaitRow(*row)
 
     def last_progress(self) -> int:
         return int(self._execute("SELECT ifnull(max(number), 0) FROM flow_progress").fetchone()[0])

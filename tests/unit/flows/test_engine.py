@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from flows.envelope import Envelope, Kind
+from flows.envelope import Envelope, Kind, Opening
 from flows.execution import NotDeterministic
 from flows.flow import FlowContext
 from flows.registry import Registry, UnknownFlow
@@ -22,7 +22,7 @@ from tests.unit.flows.conversations import (
     Words,
     handlers,
 )
-from tests.unit.flows.nodes import Clock, Node, counted, pair
+from tests.unit.flows.nodes import NOON, Clock, Node, counted, pair
 
 
 def echoed(times: int) -> bytes:
@@ -352,3 +352,33 @@ def test_a_turn_that_fails_leaves_nothing_and_the_engine_goes_on() -> None:
     wires.connect()
     wires.run()
     assert mercy.finished[flow].result == echoed(1)
+
+
+def test_a_peer_cannot_take_over_a_session_that_was_opened_to_it() -> None:
+    mercy, riverside, wires = pair()
+    flow = mercy.engine.start(Ask(riverside.party, "silent/1", "x"))
+    wires.run()
+    (session,) = mercy.engine.store.sessions(flow)
+    opening = encode(Opening("ask/1", "silent/1", encode(Word("mine"))))
+    mercy.engine.deliver(riverside.party, [Envelope(1, Kind.INIT, session.session, 0, opening, ())])
+    mercy.turn()
+    assert mercy.engine.store.sessions(flow) == [session]
+    assert len(mercy.engine.flows()) == 1
+
+
+def test_a_flow_does_not_talk_to_its_own_node() -> None:
+    mercy, _, wires = pair()
+    flow = mercy.engine.start(Ask(mercy.party, "silent/1", "x"))
+    wires.run()
+    assert mercy.finished[flow].status is Status.FAILED
+    assert mercy.count("flow_outbox") == 0
+
+
+def test_answered_deadlines_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.waiting.STALE_MAX", 8)
+    mercy, riverside, wires = pair(double_run=False)
+    for _ in range(40):
+        mercy.engine.submit(Ask(riverside.party, "refuse/1", "nothing", NOON + 90_000))
+        wires.run()
+    assert len(mercy.finished) == 40
+    assert len(mercy.engine._runner.waiting._due) <= 10
