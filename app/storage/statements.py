@@ -1,5 +1,7 @@
 """SQL text from SQLModel tables and Core statements: compiled once, executed by the driver without the ORM."""
 
+import re
+
 from sqlalchemy import Executable, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -10,9 +12,15 @@ _DIALECT = sqlite.dialect(paramstyle="named")
 
 
 def sql(statement: Executable) -> str:
-    """Return the statement's text with named parameters (`:name`)."""
+    """Return the statement's text: `bindparam("name")` becomes `:name`, an integer constant stands in it."""
     assert isinstance(statement, ClauseElement), "a Core statement"
-    return str(statement.compile(dialect=_DIALECT))
+    compiled = statement.compile(dialect=_DIALECT)
+    text = str(compiled)
+    for name, value in compiled.params.items():
+        if value is not None:
+            assert type(value) is int, "only integers are written into a statement"
+            text = re.sub(rf":{re.escape(name)}\b", str(value), text)
+    return text
 
 
 def table_of(model: type[SQLModel]) -> Table:

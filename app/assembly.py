@@ -1,0 +1,149 @@
+"""A member's node without its sockets: engine, vault and subjects on one database. The simulator drives the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from sqlite3 import Connection, OperationalError
+
+from app.blobs.store import BlobStore
+from app.keystore.keys import KeyStore, NodeKey
+from app.keystore.signers import HandleSigner
+from app.storage.flow_store import SqliteFlowStore
+from app.subjects.catalogue import CONTRACTS, registry
+from app.subjects.consent import ConsentSubject
+from app.subjects.deciding import Deciding
+from app.subjects.disclosure import DisclosureSubject
+from app.subjects.enrolment import EnrolmentHandlers, Enrolments
+from app.subjects.handover import BLOB_PART, Handover
+from app.subjects.notices import Notices
+from app.subjects.record import RecordSubject
+from app.subjects.restriction import RestrictionSubject
+from app.subjects.statement import Statements
+from app.vault.drafts import Drafts
+from app.vault.ground import Ground
+from app.vault.ledger_handlers import LedgerHandlers
+from app.vault.locks import Locks
+from app.vault.subject import Subjects
+from app.vault.vault import NotHeld, Vault
+from flows.engine import Engine
+from flows.services import TRANSACTION_PART
+from flows.step import Handlers
+from states.crypto.keys import Key
+from states.groups import Group
+from states.identity import Party
+from states.parameters import Directory, ParametersHistory
+from states.state import STATE_REF
+from states.tearoff import open_tearoff
+from states.verifier import NOTARY, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All that a node is given from outside: its name, secrets, map, disks, clock and entropy."""
+
+    me: Party
+    db: Connection
+    keys: KeyStore
+    blobs: BlobStore
+    parameters: ParametersHistory
+    directory: Directory
+    party_of: Callable[[Key], Party | None]
+    notary: Party
+    clock: Callable[[], int]
+    entropy: Callable[[int], bytes]
+    double_run: bool = False
+
+
+class Assembly:
+    """The parts of a member's node, put together once."""
+
+    def __init__(self, given: Surroundings) -> None:
+        self.given = given
+        self.me = given.me
+        self.db = given.db
+        identity = HandleSigner(given.keys, NodeKey.IDENTITY)
+        verifier = Verifier(given.parameters, CONTRACTS, given.directory)
+        self.vault = Vault(given.me, identity, verifier, given.party_of)
+        network = given.parameters.in_force(given.clock())[1].network
+        locks = Locks(self.vault, given.keys, given.entropy, network)
+        drafts = Drafts(given.parameters, given.notary, given.entropy)
+        self.ground = Ground(
+            me=given.me,
+            keys=given.keys,
+            identity=identity,
+            parameters=given.parameters,
+            directory=given.directory,
+            entropy=given.entropy,
+            vault=self.vault,
+            locks=locks,
+            drafts=drafts,
+        )
+        self.enrolments = Enrolments(given.me, given.keys, given.entropy)
+        self.statements = Statements(self.ground, self.enrolments)
+        self.deciding = Deciding(self.ground)
+        self.records = RecordSubject(self.ground, self.enrolments)
+        self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
+        self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
+        consents = ConsentSubject(self.ground, self.statements)
+        restrictions = RestrictionSubject(self.ground, self.statements)
+        self.vault.adopt(
+            Subjects(
+                (self.records, consents, restrictions, self.disclosures),
+                {self.disclosures.contract.name: self.disclosures.judge},
+            )
+        )
+        handlers: Handlers[Connection] = Handlers()
+        for part in (
+            LedgerHandlers(self.vault),
+            EnrolmentHandlers(self.ground, self.enrolments),
+            self.records,
+            consents,
+            restrictions,
+            self.disclosures,
+            self.handover,
+            Notices(self.statements),
+        ):
+            part.register(handlers)
+        store = SqliteFlowStore(given.db)
+        self._create_tables()
+        self.engine: Engine[Connection] = Engine(
+            store=store,
+            registry=registry(),
+            handlers=handlers,
+            me=given.me,
+            clock=given.clock,
+            entropy=given.entropy,
+            parts={
+                TRANSACTION_PART: lambda part: self.vault.read_part(given.db, part),
+                BLOB_PART: self.handover.read_chunk,
+            },
+            transient=(OperationalError,),
+            double_run=given.double_run,
+        )
+
+    def _create_tables(self) -> None:
+        for part in (
+            self.vault,
+            self.enrolments,
+            self.statements,
+            self.records,
+            self.disclosures,
+        ):
+            part.create(self.db)
+
+    def question(self, kind: str, row: bytes) -> tuple[Party, bytes]:
+        """Return the notary to ask, and the encoded question that a flow's `AskNotary` names.
+
+        Raises NotHeld where the vault has not got what it is about.
+        """
+        locks = self.ground.locks
+        if kind == "liveness":
+            ref = STATE_REF.decode(row)
+            state = self.vault.state(self.db, ref)
+            if state is None:
+                raise NotHeld("the state in question is not here")
+            return state.notary, locks.liveness(self.db, (ref,))
+        filtered = open_tearoff(self.vault.transaction(self.db, row).tearoff)
+        notary = Party(NOTARY.decode(filtered.component(Group.NOTARY, 0) or b""))
+        if kind == "notarise":
+            return notary, locks.notarise(self.db, row)
+        return notary, locks.status(self.db, row)
