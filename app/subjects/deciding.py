@@ -52,7 +52,9 @@ class Deciding:
         """Return the records that the recipient may have, of those that it asked for."""
         key = {"patient": consent.patient, "custodian": self._ground.me}
         rows = step.unit.execute(_RECORDS_OF, key).fetchall()
-        found = [Candidate(*row[:4], CONTENT.decode(row[4])) for row in rows]
+        found = [
+            Candidate(c, blob, size, v, CONTENT.decode(what)) for c, blob, size, v, what in rows
+        ]
         return [
             each
             for each in found

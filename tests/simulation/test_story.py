@@ -8,7 +8,6 @@ import pytest
 from app.blobs.cipher import seal
 from app.subjects.record import Staged
 from flows.store import Status
-from flows.subjects.blob import Enough
 from flows.subjects.consent import GrantConsent, RevokeConsent
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
 from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment, Practitioner
@@ -16,6 +15,7 @@ from flows.subjects.record import PublishRecords
 from flows.subjects.statement import Stated
 from states.identity import PatientId
 from states.state import StateRef
+from states.subjects.codes import Category
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.village import Village
@@ -43,11 +43,12 @@ def enrol(village: Village, custodian: str, local: str) -> None:
     code = node.enrolments.open_offer(offer)
     flow_id = village.run("Agent", EnrolPatient(ADA, node.me, code))
     row = village.nodes["Agent"].engine.flow(flow_id)
-    assert row is not None and row.status == Status.DONE, row
+    assert row is not None
+    assert row.status == Status.DONE, row
 
 
 def publish(
-    village: Village, custodian: str, local: str, documents: list[tuple[str, bytes]]
+    village: Village, custodian: str, local: str, documents: list[tuple[Category, bytes]]
 ) -> bytes:
     node = village.nodes[custodian]
     enrolment = node.enrolments.of_local(node.db, node.me, local)
@@ -63,7 +64,7 @@ def publish(
                 local,
                 Content(
                     "Observation", "4548-4", "http://loinc.org", category, ("N",), "2026-11-22"
-                ),  # type: ignore[arg-type]
+                ),
                 sealed.commitment,
                 sealed.cid,
                 sealed.size_class,
@@ -78,7 +79,8 @@ def publish(
     node.db.execute("COMMIT")
     flow_id = village.run(custodian, PublishRecords(batch))
     row = node.engine.flow(flow_id)
-    assert row is not None and row.status == Status.DONE, row
+    assert row is not None
+    assert row.status == Status.DONE, row
     return flow_id
 
 
@@ -125,6 +127,6 @@ def test_the_story_from_enrolment_to_refusal(village: Village) -> None:
         assert not node.vault.is_live(node.db, consent)
     again = village.run("Riverside", ask)
     row = riverside.engine.flow(again)
-    assert row is not None and row.status == Status.FAILED
+    assert row is not None
+    assert row.status == Status.FAILED
     assert "consent has ended" in row.why
-    assert Enough

@@ -1,0 +1,71 @@
+"""Intake: documents as received become sealed blobs and staged rows, which a publication then names."""
+
+import io
+from collections.abc import Callable, Sequence
+from sqlite3 import Connection
+
+from app.blobs.cipher import seal
+from app.blobs.store import BlobStore
+from app.fhir.resource import FhirResource
+from app.keystore.keys import KeyStore
+from app.storage.database import transaction
+from app.subjects.enrolment import Enrolments
+from app.subjects.record import BATCH_MAX, RecordSubject, Staged
+from states.errors import OverLimit
+from states.identity import Party
+
+BATCH_ID_SIZE = 16
+
+
+class Intake:
+    """Takes documents into a custodian's care. The bytes are kept exactly as received (architecture §6.1)."""
+
+    def __init__(
+        self,
+        me: Party,
+        keys: KeyStore,
+        blobs: BlobStore,
+        enrolments: Enrolments,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._me = me
+        self._keys = keys
+        self._blobs = blobs
+        self._enrolments = enrolments
+        self._entropy = entropy
+
+    def seal(self, db: Connection, local: str, documents: Sequence[FhirResource]) -> list[Staged]:
+        """Seal documents of a local patient under fresh data keys; the ciphertext is durable when it returns.
+
+        Raises NotEnrolled, OverLimit. A crash from here on leaves ciphertext without a row, which is swept.
+        """
+        if len(documents) > BATCH_MAX:
+            raise OverLimit("documents of a batch", len(documents), BATCH_MAX)
+        patient = self._enrolments.of_local(db, self._me, local).patient
+        staged = []
+        for document in documents:
+            key = self._keys.new_data_key()
+            sealing = seal(io.BytesIO(document.data), key)
+            self._blobs.put(sealing)
+            sealed = sealing.sealed
+            staged.append(
+                Staged(
+                    patient=patient,
+                    local=local,
+                    content=document.content,
+                    commitment=sealed.commitment,
+                    blob=sealed.cid,
+                    size_class=sealed.size_class,
+                    length=sealed.length,
+                    key=self._keys.wrap_at_rest(key, sealed.commitment),
+                    resource_id=document.id or "",
+                )
+            )
+        return staged
+
+    def stage(self, db: Connection, staged: Sequence[Staged]) -> bytes:
+        """Put sealed documents where `PublishRecords` finds them, durably; return the batch's id."""
+        batch = self._entropy(BATCH_ID_SIZE)
+        with transaction(db):
+            RecordSubject.stage(db, batch, staged)
+        return batch
