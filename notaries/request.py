@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
-from notaries.openings import open_lock
+from notaries.openings import open_exactly, open_lock
 from notaries.uniqueness import LOG_SIZE_MAX, Claim, CommitRequest
 from states.crypto.keys import SCHEME_ED25519, SCHEME_P256, Key
 from states.crypto.policy import is_satisfied, keys_of
@@ -28,7 +27,7 @@ from states.parameters import NetworkParameters, ParametersHistory, UnknownParam
 from states.receipt import ReceiptVerifier
 from states.sizes import Bytes32
 from states.state import STATE_REF, StateRef, TransactionId
-from states.tearoff import NONCE_SIZE, FilteredTransaction, Tearoff, open_tearoff
+from states.tearoff import NONCE_SIZE, Tearoff
 from states.timewindow import TimeWindow
 
 _BODY = NONCE_SIZE + 1  # a component lies in its leaf behind a nonce and its group
@@ -102,12 +101,6 @@ class _Shown:
     parameters: bytes
 
 
-@lru_cache(4_096)
-def _positions(header: bytes, groups: tuple[Group, ...]) -> tuple[int, ...]:
-    layout = layout_of(header)
-    return (0, *(position for group in groups for position in layout.positions(group)))
-
-
 class RequestChecker:
     """Checks requests to one notary. It holds no state but what the network publishes."""
 
@@ -142,14 +135,11 @@ class RequestChecker:
             shown.window.from_time,
             shown.window.until_time,
             inputs,
-            tuple(
-                nullifier(opening.salt, ref)
-                for opening, ref in zip(request.spends, shown.inputs, strict=True)
-            ),
+            tuple(map(nullifier, [each.salt for each in request.spends], shown.inputs)),
             references,
         )
         return CheckedRequest(
-            commit, tuple(KeyCheck(each.key, each.raw, digest) for each in request.signatures)
+            commit, tuple([KeyCheck(each.key, each.raw, digest) for each in request.signatures])
         )
 
     def _check_window(self, shown: _Shown) -> None:
@@ -173,14 +163,14 @@ class RequestChecker:
 
     def check_entry(self, request: EntryRequest) -> CommitRequest:
         """Check that another notary of this network committed the transaction (N8). Raises a LedgerError."""
-        filtered = _opened(request.tearoff, ENTRY_SHOWN)
-        notary, window, parameters = _single(filtered)
+        id_, _ = _opened(request.tearoff, ENTRY_SHOWN)
+        notary, window, parameters = _single(request.tearoff)
         issuer = _NOTARY.decode(notary)
         if issuer == self.party:
             raise RequestRefused(Reason.NOTARY, "what this notary commits needs no entry")
         opening = self._parameters().by_id(_HASH.decode(parameters))
-        _check_receipt(issuer, filtered.id, request.receipt, (opening, *self._newer(opening)))
-        return CommitRequest(filtered.id, window.from_time, window.until_time, entered=True)
+        _check_receipt(issuer, id_, request.receipt, (opening, *self._newer(opening)))
+        return CommitRequest(id_, window.from_time, window.until_time, entered=True)
 
     def _newer(self, opening: NetworkParameters) -> Iterable[NetworkParameters]:
         """The newest parameters too: a receipt may be made afresh after the issuer's keys changed."""
@@ -208,31 +198,31 @@ def _check_receipt(
     raise RequestRefused(Reason.RECEIPT, str(wrong))
 
 
-def _opened(tearoff: Tearoff, groups: tuple[Group, ...]) -> FilteredTransaction:
+def _opened(tearoff: Tearoff, groups: tuple[Group, ...]) -> tuple[TransactionId, tuple[int, ...]]:
     """N2.2: exactly these groups, whole, and nothing else, so that a notary never learns more."""
-    header = tearoff.leaves[0]
-    counts = layout_of(header).counts
+    counts = layout_of(tearoff.leaves[0]).counts
     if counts[Group.INPUTS] > INPUTS_MAX or counts[Group.REFERENCES] > REFERENCES_MAX:  # N2.6
         raise RequestRefused(Reason.LIMIT, "more inputs or references than a request may have")
-    if tearoff.positions != _positions(header, groups):
+    id_ = open_exactly(tearoff, groups)
+    if id_ is None:
         raise RequestRefused(Reason.SHOWN, "not exactly what a notary may see")
-    return open_tearoff(tearoff)
+    return id_, counts
 
 
-def _single(filtered: FilteredTransaction) -> tuple[bytes, TimeWindow, bytes]:
+def _single(tearoff: Tearoff) -> tuple[bytes, TimeWindow, bytes]:
     """The components of which a transaction has one: they are the last that are shown."""
-    notary, window, parameters = (leaf[_BODY:] for leaf in filtered.tearoff.leaves[-3:])
+    notary, window, parameters = (leaf[_BODY:] for leaf in tearoff.leaves[-3:])
     return notary, _WINDOW.decode(window), parameters
 
 
 def _read(tearoff: Tearoff) -> _Shown:
-    filtered = _opened(tearoff, SHOWN)
-    inputs, references = filtered.counts[Group.INPUTS], filtered.counts[Group.REFERENCES]
+    id_, counts = _opened(tearoff, SHOWN)
+    inputs, references = counts[Group.INPUTS], counts[Group.REFERENCES]
     refs = tuple(
-        STATE_REF.decode(leaf[_BODY:]) for leaf in tearoff.leaves[1 : 1 + inputs + references]
+        [STATE_REF.decode(leaf[_BODY:]) for leaf in tearoff.leaves[1 : 1 + inputs + references]]
     )
-    notary, window, parameters = _single(filtered)
-    return _Shown(filtered.id, refs[:inputs], refs[inputs:], notary, window, parameters)
+    notary, window, parameters = _single(tearoff)
+    return _Shown(id_, refs[:inputs], refs[inputs:], notary, window, parameters)
 
 
 def _claims(
@@ -240,7 +230,7 @@ def _claims(
 ) -> tuple[Claim, ...]:
     if len(refs) != len(openings):
         raise RequestRefused(Reason.OPENINGS, f"{len(openings)} openings for {len(refs)} states")
-    return tuple(_claim(ref, opening) for ref, opening in zip(refs, openings, strict=True))
+    return tuple(map(_claim, refs, openings))
 
 
 def _claim(ref: StateRef, opening: SpendOpening | ReferOpening) -> Claim:
