@@ -6,16 +6,17 @@ from functools import partial
 from typing import Generic
 
 from flows.arrivals import Arrivals
-from flows.envelope import UNACKNOWLEDGED_MAX, Envelope, Fault, Hello
+from flows.envelope import ENVELOPE_BYTES_MAX, UNACKNOWLEDGED_MAX, Envelope, Hello
 from flows.execution import Execution
 from flows.flow import AskNotary, Flow
 from flows.hospital import back_off
 from flows.journal import Answered
+from flows.operator import Operator, Order
 from flows.post_office import PostOffice
-from flows.registry import Registry, UnknownFlow
+from flows.registry import Registry
 from flows.runner import Runner, U
 from flows.step import PART_PREFIX, Handlers, StepContext
-from flows.store import AdmissionRow, FlowRow, FlowStore, ProgressRow, Status
+from flows.store import AdmissionRow, FlowRow, FlowStore, PartRow, ProgressRow, Status
 from flows.surroundings import Surroundings
 from flows.turn import Question, TurnResult
 from states.encoding import encode
@@ -44,16 +45,6 @@ ENDED_FROM = Status.DONE
 
 class ClientKeyReused(LedgerError):
     """A client key that started a flow was given again with another flow or other arguments."""
-
-
-class NotPossible(LedgerError):
-    """An operator asked of a flow what its status does not allow."""
-
-    def __init__(self, flow: bytes, verb: str, status: Status) -> None:
-        super().__init__(f"flow {flow.hex()} is {status.name}: {verb} is not possible")
-        self.flow = flow
-        self.verb = verb
-        self.status = status
 
 
 class Engine(Generic[U]):
@@ -99,6 +90,7 @@ class Engine(Generic[U]):
         self._office = PostOffice(store, self.read_part, self.entropy, store.incarnation())
         self._runner = Runner(around, self._office, self._step_context)
         self._arrivals = Arrivals(store, around.registry, self._runner, self._office, self.entropy)
+        self._operator = Operator(store, self._runner, self.entropy)
         self._started: list[bytes] = []
         self._pruned = 0
         self._runner.now = self._clock()
@@ -181,18 +173,18 @@ class Engine(Generic[U]):
 
     def pause(self, flow_id: bytes) -> None:
         """Let a flow take no step until `resume`; messages are kept for it. Raises UnknownFlow, NotPossible."""
-        self._order(flow_id, "pause", (Status.RUNNING, Status.RETRYING), self._pause)
+        self._order(Order.PAUSE, flow_id)
 
     def resume(self, flow_id: bytes) -> None:
-        self._order(flow_id, "resume", (Status.PAUSED,), self._go_on)
+        self._order(Order.RESUME, flow_id)
 
     def retry(self, flow_id: bytes) -> None:
         """Let a flow that the hospital holds try again from its last answer."""
-        self._order(flow_id, "retry", (Status.OBSERVED, Status.RETRYING), self._go_on)
+        self._order(Order.RETRY, flow_id)
 
     def kill(self, flow_id: bytes) -> None:
         """End a flow, in doubt or not; its sessions get ERROR."""
-        self._order(flow_id, "kill", tuple(s for s in Status if s < ENDED_FROM), self._kill)
+        self._order(Order.KILL, flow_id)
 
     # -- questions -------------------------------------------------------------------------------------
 
@@ -244,6 +236,13 @@ class Engine(Generic[U]):
             return self.store.part(part)
         reader = self._parts.get(part[:1])
         return None if reader is None else reader(part)
+
+    def keep_part(self, flow_id: bytes, body: bytes) -> bytes:
+        """Keep bytes for a step of a flow (`StepContext.put_part`)."""
+        _check("bytes of a part", len(body), ENVELOPE_BYTES_MAX)
+        part = PART_PREFIX + self.entropy(16)
+        self.store.put_part(PartRow(part, flow_id, body))
+        return part
 
     # -- the turn --------------------------------------------------------------------------------------
 
@@ -317,7 +316,7 @@ class Engine(Generic[U]):
             return
         row = self.store.flow(flow) if flow not in self._runner.live else None
         if row is not None and row.status == Status.RETRYING:
-            self._go_on(row, keep_attempts=True)
+            self._runner.go_on(row)
             return
         run = self._runner.wake(flow)
         if run is not None:
@@ -344,41 +343,9 @@ class Engine(Generic[U]):
             self._runner.changes.changed(run.row())
         self._runner.resume(run, Answered.NOTARY, encode(answer), answer)
 
-    def _pause(self, row: FlowRow) -> None:
-        self._runner.stop(row.id, Status.PAUSED, "paused by an operator")
-
-    def _go_on(self, row: FlowRow, *, keep_attempts: bool = False) -> None:
-        attempts = row.attempts if keep_attempts else 0
-        self._runner.go_on(row._replace(status=Status.RUNNING, why="", attempts=attempts))
-
-    def _kill(self, row: FlowRow) -> None:
-        fault = Fault("killed", "", self.entropy(8).hex())
-        row = self._runner.set_aside(row.id)
-        self._runner.fail(row, Status.KILLED, fault, "killed by an operator")
-
-    def _order(
-        self, flow_id: bytes, verb: str, allowed: tuple[Status, ...], act: Callable[[FlowRow], None]
-    ) -> None:
-        self._allowed(flow_id, verb, allowed)
-        self._queue.append(partial(self._obey, flow_id, verb, allowed, act))
-
-    def _obey(
-        self, flow_id: bytes, verb: str, allowed: tuple[Status, ...], act: Callable[[FlowRow], None]
-    ) -> None:
-        self._runner.changes.flush()
-        try:
-            row = self._allowed(flow_id, verb, allowed)
-        except (UnknownFlow, NotPossible):
-            return  # it went on in the meantime
-        act(row)
-
-    def _allowed(self, flow_id: bytes, verb: str, allowed: tuple[Status, ...]) -> FlowRow:
-        row = self.store.flow(flow_id)
-        if row is None:
-            raise UnknownFlow(f"no flow {flow_id.hex()}")
-        if row.status not in allowed:
-            raise NotPossible(flow_id, verb, Status(row.status))
-        return row
+    def _order(self, order: Order, flow_id: bytes) -> None:
+        self._operator.check(order, flow_id)
+        self._queue.append(partial(self._operator.obey, order, flow_id))
 
     def _step_context(self, run: Execution) -> StepContext[U]:
         return StepContext(self, run.id, self._runner.now, self.store.unit, doubt=run.in_doubt)

@@ -287,7 +287,7 @@ class Runner(Generic[U]):
     def go_on(self, row: FlowRow) -> None:
         """Let a flow that was stopped run from its last answer."""
         self.waiting.drop(row.id)
-        self.changes.changed(row)
+        self.changes.changed(row._replace(status=Status.RUNNING, why=""))
         self.tell(row.id, Status.RUNNING, "goes on")
         run = self.wake(row.id)
         if run is not None:

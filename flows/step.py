@@ -1,26 +1,31 @@
 """Requests: what a node does for a flow, inside the transaction of the flow's step (flows/README.md §1.4)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from flows.flow import Flow, Operation, Request
-from flows.store import JournalRow, PartRow
+from flows.store import JournalRow
 from states.errors import LedgerError
-
-if TYPE_CHECKING:
-    from flows.engine import Engine
 
 U = TypeVar("U")
 Q = TypeVar("Q", bound=msgspec.Struct)
 
 PART_PREFIX = b"p"  # of ids of the engine's own part rows
-PART_BYTES_MAX = 1 << 20
 
 
 class NoHandler(LedgerError):
     """A flow asked this node for something that it was not composed to do."""
+
+
+class StepServices(Protocol):
+    """What the engine does for a step; all of it is undone if the step fails."""
+
+    def keep_part(self, flow_id: bytes, body: bytes) -> bytes: ...
+    def read_part(self, part: bytes) -> bytes | None: ...
+    def start(self, flow: Flow, client_key: str | None = None) -> bytes: ...
+    def raise_event(self, flow_id: bytes, name: str, key: str, body: bytes = b"") -> bool: ...
 
 
 class StepContext(Generic[U]):
@@ -29,7 +34,7 @@ class StepContext(Generic[U]):
     __slots__ = ("_doubt", "_engine", "flow_id", "now", "unit")
 
     def __init__(
-        self, engine: "Engine[U]", flow_id: bytes, now: int, unit: U, *, doubt: bool
+        self, engine: StepServices, flow_id: bytes, now: int, unit: U, *, doubt: bool
     ) -> None:
         self._engine = engine
         self._doubt = doubt
@@ -50,10 +55,11 @@ class StepContext(Generic[U]):
         self._doubt = False
 
     def put_part(self, body: bytes) -> bytes:
-        """Keep bytes until the flow ends and whoever it sent them to has them; return the id of the row."""
-        part = PART_PREFIX + self._engine.entropy(16)
-        self._engine.store.put_part(PartRow(part, self.flow_id, body))
-        return part
+        """Keep bytes until the flow ends and whoever it sent them to has them; return the id of the row.
+
+        Raises OverLimit.
+        """
+        return self._engine.keep_part(self.flow_id, body)
 
     def read_part(self, part: bytes) -> bytes | None:
         return self._engine.read_part(part)

@@ -8,7 +8,7 @@ import pytest
 FLOWS = Path(__file__).parents[2] / "flows"
 ENGINE = frozenset({
     "arrivals", "changes", "correspondent", "engine", "envelope", "execution", "hospital", "journal", "post_office",
-    "registry", "runner", "session", "step", "store", "surroundings", "terminal", "turn", "waiting",
+    "operator", "registry", "runner", "session", "step", "store", "surroundings", "terminal", "turn", "waiting",
 })  # fmt: skip
 FOREIGN = frozenset({
     "asyncio", "datetime", "io", "os", "pathlib", "random", "secrets", "socket", "sqlite3", "subprocess", "threading",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flows.engine import NotPossible
 from flows.hospital import RETRY_MS_MAX, RETRY_MS_MIN, back_off
+from flows.operator import NotPossible
 from flows.registry import UnknownFlow
 from flows.store import Status
 from states.encoding import encode
