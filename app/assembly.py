@@ -79,12 +79,12 @@ class Assembly:
         )
         self.enrolments = Enrolments(given.me, given.keys, given.entropy)
         self.statements = Statements(self.ground, self.enrolments)
-        self.deciding = Deciding(self.ground)
+        self.deciding = Deciding(self.ground, self.enrolments)
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
         self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
-        consents = ConsentSubject(self.ground, self.statements)
-        restrictions = RestrictionSubject(self.ground, self.statements)
+        consents = ConsentSubject(self.ground, self.statements, self.deciding)
+        restrictions = RestrictionSubject(self.ground, self.statements, self.deciding)
         self.vault.adopt(
             Subjects(
                 (self.records, consents, restrictions, self.disclosures),

@@ -5,6 +5,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from app.subjects.deciding import Deciding
 from app.subjects.statement import Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
@@ -43,11 +44,12 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 class ConsentSubject:
     """The node's side of consent."""
 
-    def __init__(self, ground: Ground, statements: Statements) -> None:
+    def __init__(self, ground: Ground, statements: Statements, deciding: Deciding) -> None:
         self.contract: Contract = ConsentContract()
         self._statements = statements
         self._enrolments = statements.enrolments
         self._ground = ground
+        self._deciding = deciding
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(BuildGrant, self.grant)
@@ -80,7 +82,8 @@ class ConsentSubject:
         for _, opening in ledger.seals_of(Opening):
             ref = StateRef(ledger.id, opening.output)
             self._ground.locks.learn_opening(step, ref, opening.salt, opening.policy_digest)
-        return self._statements.record(step, verified, seq, self.contract.name)
+        letters = self._statements.record(step, verified, seq, self.contract.name)
+        return letters + self._deciding.consequences(step, verified.checked.ledger)
 
     # -- what the agent's flows ask -------------------------------------------------------------------
 

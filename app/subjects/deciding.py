@@ -1,19 +1,42 @@
-"""A custodian's decision over a request: all statements of the local patient against all her records here."""
+"""A custodian's decision: all statements of the local patient, over all enrolments, against her records here."""
 
 from dataclasses import dataclass
+from sqlite3 import Connection
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from app.storage.statements import sql, table_of
-from app.subjects.record import CONTENT
+from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement
-from app.subjects.tables import RecordRow
+from app.subjects.tables import DisclosureItemRow, DisclosureRow, RecordRow, StatementRow
 from app.vault.ground import Ground
 from app.vault.subject import Step
+from app.vault.tables import StateRow
+from flows.notices import Letter, Withdrawn
 from flows.subjects.disclosure import AskFor
+from states.decision import (
+    NOTHING_EXCEPTED,
+    LogPlace,
+    Outcome,
+    Request,
+    Ruling,
+    Statement,
+    StatementKind,
+    rule_on,
+)
+from states.encoding import Codec
+from states.identity import Party
+from states.ledger import LedgerTransaction
+from states.state import TRANSACTION_STATE, StateRef, TransactionId
 from states.subjects.content import Content
+from states.subjects.terms import Exceptions, SubjectAt, Terms
 
-_RECORD = table_of(RecordRow)
+CONTENT: Codec[Content] = Codec(Content, "content of a record", 4_096)
+TERMS: Codec[Terms] = Codec(Terms, "terms", 1 << 16)
+EXCEPTIONS: Codec[Exceptions] = Codec(Exceptions, "exceptions", 1 << 16)
+
+_RECORD, _STATEMENT, _STATE = table_of(RecordRow), table_of(StatementRow), table_of(StateRow)
+_DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _RECORDS_OF = sql(
     select(
         _RECORD.c.commitment,
@@ -28,6 +51,51 @@ _RECORDS_OF = sql(
         _RECORD.c.consumed_seq.is_(None),
     )
     .order_by(_RECORD.c.created_seq, _RECORD.c.idx)
+)
+_STATEMENTS_OF = sql(
+    select(
+        _STATEMENT.c.tx,
+        _STATEMENT.c.idx,
+        _STATEMENT.c.grantee,
+        _STATEMENT.c.start,
+        _STATEMENT.c.end,
+        _STATEMENT.c.terms,
+        _STATEMENT.c.exceptions,
+        _STATEMENT.c.at,
+        _STATEMENT.c.log_index,
+        _STATEMENT.c.since,
+        _STATE.c.state,
+    )
+    .join(_STATE, (_STATE.c.tx == _STATEMENT.c.tx) & (_STATE.c.idx == _STATEMENT.c.idx))
+    .where(
+        _STATEMENT.c.patient == bindparam("patient"),
+        _STATEMENT.c.custodian == bindparam("custodian"),
+        _STATEMENT.c.consumed_seq.is_(None),
+        _STATEMENT.c.closed_at.is_(None),
+    )
+)
+_DISCLOSED = sql(
+    select(
+        _DISCLOSURE.c.tx,
+        _DISCLOSURE.c.recipient,
+        _DISCLOSURE.c.person,
+        _DISCLOSURE.c.role,
+        _DISCLOSURE.c.purpose,
+    ).where(
+        _DISCLOSURE.c.patient == bindparam("patient"),
+        _DISCLOSURE.c.custodian == bindparam("custodian"),
+        _DISCLOSURE.c.read_until > bindparam("now"),
+    )
+)
+_ITEMS_OF = sql(
+    select(_ITEM.c.item, _ITEM.c.commitment, _ITEM.c.content).where(
+        _ITEM.c.tx == bindparam("tx"), _ITEM.c.withdrawn_at.is_(None)
+    )
+)
+_WITHDRAW = sql(
+    update(_ITEM)
+    .where(_ITEM.c.tx == bindparam("id"), _ITEM.c.item == bindparam("which"))
+    .values(withdrawn_at=bindparam("at"))
 )
 
 
@@ -45,24 +113,96 @@ class Candidate:
 class Deciding:
     """Applies the decision (states.decision) to what the vault holds."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, enrolments: Enrolments) -> None:
         self._ground = ground
+        self._enrolments = enrolments
 
     def permitted(self, step: Step, asked: AskFor, consent: LiveStatement) -> list[Candidate]:
-        """Return the records that the recipient may have, of those that it asked for."""
-        key = {"patient": consent.patient, "custodian": self._ground.me}
-        rows = step.unit.execute(_RECORDS_OF, key).fetchall()
-        found = [
-            Candidate(c, blob, size, v, CONTENT.decode(what)) for c, blob, size, v, what in rows
-        ]
-        return [
-            each
-            for each in found
-            if not asked.categories or each.content.category in asked.categories
-        ]
+        """Return the records that the recipient may have by this consent, of those that it asked for."""
+        if consent.patient is None:
+            return []
+        who = asked.who
+        request = Request(Party(asked.recipient), who.person, who.role, who.purpose)
+        ruling = self._ruling(step.unit, consent.patient, request, step.now)
+        rows = step.unit.execute(_RECORDS_OF, self._key(consent.patient)).fetchall()
+        found = []
+        for commitment, blob, size_class, version, data in rows:
+            content = CONTENT.decode(data)
+            if asked.categories and content.category not in asked.categories:
+                continue
+            judged = ruling.judge(content)
+            if judged.outcome is Outcome.PERMIT and consent.ref in judged.opened_by:
+                found.append(Candidate(commitment, blob, size_class, version, content))
+        return found
+
+    def consequences(self, step: Step, ledger: LedgerTransaction) -> tuple[Letter, ...]:
+        """Withdraw what a denial that this custodian has just recorded now closes."""
+        if not any(terms.decision == "deny" for _, terms in ledger.seals_of(Terms)):
+            return ()
+        letters: tuple[Letter, ...] = ()
+        for _, named in ledger.seals_of(SubjectAt):
+            if named.party == self._ground.me:
+                _, local = self._enrolments.of_patient(step.unit, self._ground.me, named.patient)
+                letters += self.withdrawals(step, local)
+        return letters
+
+    def withdrawals(self, step: Step, patient: str) -> tuple[Letter, ...]:
+        """Judge a patient's live disclosures anew, and tell each recipient what it may not read any more.
+
+        Never why: a grantee is not shown a restriction (architecture §7.4).
+        """
+        letters = []
+        disclosed = step.unit.execute(_DISCLOSED, self._key(patient) | {"now": step.now}).fetchall()
+        for tx, recipient, person, role, purpose in disclosed:
+            request = Request(Party(recipient), person, role, purpose)
+            ruling = self._ruling(step.unit, patient, request, step.now)
+            closed = [
+                (item, commitment)
+                for item, commitment, data in step.unit.execute(_ITEMS_OF, {"tx": tx})
+                if ruling.judge(CONTENT.decode(data)).outcome is not Outcome.PERMIT
+            ]
+            if closed:
+                step.unit.executemany(
+                    _WITHDRAW, [{"id": tx, "which": item, "at": step.now} for item, _ in closed]
+                )
+                commitments = tuple(commitment for _, commitment in closed)
+                letters.append(Letter(Party(recipient), Withdrawn(tx, commitments)))
+        return tuple(letters)
 
     def log_refusal(self, step: Step, asked: AskFor) -> None:
         """Keep a refused request in the reading log."""
 
     def log_release(self, step: Step, tx: bytes, *, released: bool) -> None:
         """Keep in the reading log that keys were released, or were not."""
+
+    def _ruling(self, db: Connection, patient: str, request: Request, now: int) -> Ruling:
+        policy = self._ground.in_force(now).implicit_policy
+        return rule_on(request, self.statements(db, patient), policy, now)
+
+    def statements(self, db: Connection, patient: str) -> list[Statement]:
+        """Return every live statement of a local patient here, as the decision takes them."""
+        return [
+            _statement(row) for row in db.execute(_STATEMENTS_OF, self._key(patient)).fetchall()
+        ]
+
+    def _key(self, patient: str) -> dict[str, str]:
+        return {"patient": patient, "custodian": self._ground.me}
+
+
+_Row = tuple[bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, int, bytes]
+
+
+def _statement(row: _Row) -> Statement:
+    tx, idx, grantee, start, end, terms, exceptions, at, log_index, since, state = row
+    kind = StatementKind.RESTRICTION if grantee is None else StatementKind.CONSENT
+    return Statement(
+        ref=StateRef(TransactionId(tx), idx),
+        kind=kind,
+        grantee=None if grantee is None else Party(grantee),
+        terms=TERMS.decode(terms),
+        start=start,
+        end=end,
+        place=LogPlace(TRANSACTION_STATE.decode(state).notary, at, log_index),
+        exceptions=NOTHING_EXCEPTED if exceptions is None else EXCEPTIONS.decode(exceptions),
+        in_force_since=since if kind is StatementKind.RESTRICTION else 0,
+    )

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import creation, sql, table_of
+from app.subjects.deciding import CONTENT
 from app.subjects.enrolment import Enrolments
 from app.subjects.tables import (
     RECORD_TABLES,
@@ -26,7 +27,7 @@ from flows.step import Handlers
 from flows.subjects.record import BuildNextVersion, BuildPublication
 from states.contract import Contract
 from states.crypto.policy import One
-from states.encoding import Codec, encode
+from states.encoding import encode
 from states.errors import OverLimit
 from states.identity import Party, PatientId
 from states.ledger import Data, LedgerTransaction
@@ -44,7 +45,6 @@ from states.subjects.record import (
 from states.verifier import CheckedTransaction, VerifiedTransaction
 
 BATCH_MAX = 1_000  # records a transaction: it stays within an envelope
-CONTENT: Codec[Content] = Codec(Content, "content of a record", 4_096)
 
 _BATCH, _RECORD = table_of(BatchRow), table_of(RecordRow)
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)

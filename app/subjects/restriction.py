@@ -2,6 +2,7 @@
 
 from sqlite3 import Connection
 
+from app.subjects.deciding import Deciding
 from app.subjects.statement import Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
@@ -29,11 +30,12 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 class RestrictionSubject:
     """The node's side of restriction."""
 
-    def __init__(self, ground: Ground, statements: Statements) -> None:
+    def __init__(self, ground: Ground, statements: Statements, deciding: Deciding) -> None:
         self.contract: Contract = RestrictionContract()
         self._statements = statements
         self._enrolments = statements.enrolments
         self._ground = ground
+        self._deciding = deciding
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(BuildRestriction, self.close)
@@ -56,7 +58,8 @@ class RestrictionSubject:
         self._statements.accept(step, checked)
 
     def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
-        return self._statements.record(step, verified, seq, self.contract.name)
+        letters = self._statements.record(step, verified, seq, self.contract.name)
+        return letters + self._deciding.consequences(step, verified.checked.ledger)
 
     def close(self, step: Step, request: BuildRestriction) -> Held:
         """See BuildRestriction. Raises NotEnrolled."""

@@ -1,4 +1,4 @@
-"""The demo's story in one process: enrol, publish, grant, request, disclose, revoke, refuse (design story, steps a to g)."""
+"""The demo's story in one process: enrol, publish, grant, request, disclose, revoke, refuse."""
 
 import io
 
