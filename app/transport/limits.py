@@ -51,3 +51,5 @@ class DoorLimits:
     backlog: int = 128
     back_off_seconds: float = 0.25
     back_off_seconds_max: float = 60.0
+    steady_seconds: float = 5.0
+    """How long a link must have been up for its end to count as a first failure."""

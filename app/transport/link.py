@@ -5,11 +5,10 @@ import ssl
 from asyncio import AbstractEventLoop, BaseTransport, Future, TimerHandle, Transport
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Protocol, cast
+from typing import cast
 
-from app.keystore.keys import KeyStore
 from app.transport.certificate import pin_of_certificate
-from app.transport.channel import Channel, Entropy
+from app.transport.channel import Channel
 from app.transport.deadlines import Deadlines
 from app.transport.errors import LinkRefused, Reason
 from app.transport.frames import (
@@ -23,48 +22,13 @@ from app.transport.frames import (
     Reply,
     framed,
 )
-from app.transport.limits import LinkLimits
+from app.transport.host import LinkHost
 from app.transport.outgoing import Outgoing
-from app.transport.peers import Peers
 from app.transport.questions import Questions
-from flows.envelope import Envelope, Hello
+from flows.envelope import Envelope
 from states.errors import InvalidSignature
 from states.identity import Party
 from states.parameters import Member
-
-
-class LinkHost(Protocol):
-    """Whose links they are: the transport."""
-
-    @property
-    def me(self) -> Party: ...
-
-    @property
-    def keys(self) -> KeyStore: ...
-
-    @property
-    def peers(self) -> Peers: ...
-
-    @property
-    def entropy(self) -> Entropy: ...
-
-    @property
-    def limits(self) -> LinkLimits: ...
-
-    def link_proven(self, link: "Link") -> Hello:
-        """Choose between this link and the one that is kept; LinkRefused where that stays."""
-
-    def link_up(self, link: "Link", hello: Hello) -> None: ...
-
-    def link_batch(self, link: "Link", batch: Batch) -> None: ...
-
-    def link_question(self, link: "Link", question: Question) -> None: ...
-
-    def link_room(self, link: "Link") -> None: ...
-
-    def link_ended(self, link: "Link") -> None: ...
-
-    def link_lost(self, link: "Link") -> None: ...
 
 
 class Stage(Enum):
@@ -93,7 +57,8 @@ class Link(asyncio.Protocol):
         self.address = ""
         self.member: Member | None = None
         self.reason: Reason | None = None
-        self.was_up = False
+        self.up_at: float | None = None
+        """The loop's time when it came up, also after its end."""
         self.serving = 0
         self._host = host
         self._limits = host.limits
@@ -186,7 +151,9 @@ class Link(asyncio.Protocol):
         told = self._stage is not Stage.GREETING and self._deadlines.writable
         if told and self._channel is not None:
             self._write(self._channel.seal(Farewell(reason.name)))
-        self._end(reason)
+        # TLS drops what waits to be written when the other side's last words cross a close. So who ends a link
+        # in peace leaves the closing to the other side, which does so when it has read the farewell.
+        self._end(reason, close=not told or reason not in {Reason.STOPPING, Reason.IDLE})
 
     def abort(self) -> None:
         """Cut the connection off, or give up one that never came about; nothing more is written."""
@@ -232,11 +199,14 @@ class Link(asyncio.Protocol):
             self.end(refused.reason)
 
     def data_received(self, data: bytes) -> None:
+        if self.ended:
+            self._overhear(data)
+            return
         now = self._loop.time()
         self._deadlines.heard(now)
         completed = False
         try:
-            for frame in () if self.ended else self._reader.feed(data):
+            for frame in self._reader.feed(data):
                 completed = True
                 if not self._take(frame):
                     return
@@ -309,6 +279,17 @@ class Link(asyncio.Protocol):
                 self._open(channel, channel.open(frame))
         return not self.ended
 
+    def _overhear(self, data: bytes) -> None:
+        """After this side's farewell: drop what comes, until the other side's farewell crosses it."""
+        channel, stream = self._channel, self._transport
+        if channel is None or stream is None or stream.is_closing():
+            return
+        try:
+            if any(isinstance(channel.open(frame), Farewell) for frame in self._reader.feed(data)):
+                stream.close()
+        except LinkRefused:
+            stream.close()
+
     def _open(self, channel: Channel, message: Message) -> None:
         if isinstance(message, Farewell):
             self._end(_told(message))
@@ -319,7 +300,7 @@ class Link(asyncio.Protocol):
             self._write(channel.seal(Opening(hello)))
         elif isinstance(message, Opening) and self._stage is Stage.OPENING:
             self._stage = Stage.UP
-            self.was_up = True
+            self.up_at = self._loop.time()
             self.settled.set_result(True)
             self._host.link_up(self, message.hello)
         else:
@@ -370,13 +351,14 @@ class Link(asyncio.Protocol):
         self._deadlines.said(self._loop.time())
         self._transport.write(framed(sealed))
 
-    def _end(self, reason: Reason) -> None:
+    def _end(self, reason: Reason, *, close: bool = True) -> None:
         self._stage = Stage.ENDED
         self.reason = reason
         if not self.settled.done():
             self.settled.set_result(False)
         if self._transport is not None:
-            self._transport.close()
+            if close:
+                self._transport.close()
             self._closing = self._loop.call_later(self._limits.close_seconds, self._transport.abort)
         if self._questions is not None:
             self._questions.fail()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from asyncio import AbstractEventLoop, Future, Task, TimerHandle
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -81,6 +82,7 @@ class Transport:
         self._all: set[Link] = set()
         self._links: dict[Party, Link] = {}
         self._dialling: dict[Party, Task[None]] = {}
+        self._failures: Counter[Party] = Counter()
         self._awaiting_up: dict[Party, Future[None]] = {}
         self._door: Door | None = None
         self._ticking: TimerHandle | None = None
@@ -117,6 +119,11 @@ class Transport:
             if not waiting.done():
                 waiting.set_result(None)  # and find that the node stops
 
+    @property
+    def turned_away(self) -> int:
+        """How many connections were closed unheard, because too many strangers were there."""
+        return self._door.turned_away if self._door is not None else 0
+
     # -- what the node asks -----------------------------------------------------------------------------------
 
     def is_up(self, peer: Party) -> bool:
@@ -125,6 +132,10 @@ class Transport:
 
     def up(self) -> tuple[Party, ...]:
         return tuple(peer for peer in self._links if self.is_up(peer))
+
+    def connections(self) -> tuple[Link, ...]:
+        """Return all that are open, whoever is at the other end and however far they are."""
+        return tuple(link for link in self._all if not link.ended)
 
     def want(self, peer: Party) -> None:
         """Dial this member until there is a link, with back-off; nothing is done where there is one."""
@@ -233,7 +244,12 @@ class Transport:
         self.refusals.note(reason, who, link.address, self._loop.time())
         if link.member is not None and self._links.get(link.peer) is link:
             self._drop(link)
-            if reason not in {Reason.IDLE, Reason.REPLACED}:
+            now = self._loop.time()
+            if link.up_at is not None and now - link.up_at >= self._settings.door.steady_seconds:
+                self._failures[link.peer] = 1
+            if reason is Reason.IDLE:
+                self._failures[link.peer] = 0
+            elif reason is not Reason.REPLACED:
                 self.want(link.peer)
 
     def link_lost(self, link: Link) -> None:
@@ -254,7 +270,7 @@ class Transport:
     def _drop(self, link: Link) -> None:
         """The link is no longer the peer's; the node is told where it was told that it is up."""
         del self._links[link.peer]
-        if link.was_up:
+        if link.up_at is not None:
             self._listener.on_down(link.peer)
 
     async def _link_to(self, peer: Party) -> Link:
@@ -269,19 +285,19 @@ class Transport:
         return self._links[peer]
 
     async def _dial(self, peer: Party) -> None:
-        attempt = 0
         while not self.is_up(peer):
+            if failures := self._failures[peer]:
+                await asyncio.sleep(back_off(failures - 1, self._settings.door, self.entropy))
+            self._failures[peer] += 1
             try:
                 endpoints = self.peers.member(peer).endpoints
             except UnknownParty:
                 return
             if not endpoints:
                 return  # who has no address dials us
-            for text in endpoints:
+            for text in () if self.is_up(peer) else endpoints:
                 if await self._dialled(peer, text):
                     return
-            await asyncio.sleep(back_off(attempt, self._settings.door, self.entropy))
-            attempt += 1
 
     async def _dialled(self, peer: Party, text: str) -> bool:
         link = self._new_link(peer)
