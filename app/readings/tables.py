@@ -1,0 +1,174 @@
+"""Rows of reading logs: a node's own, and at an agent what others reported of its patients."""
+
+from typing import ClassVar
+
+from sqlalchemy import Index, text
+from sqlmodel import Field, SQLModel
+
+
+class ReadingRow(SQLModel, table=True):
+    """One entry of this node's log, by its index there. Erased: `body` and `salt` are gone, the digest stays.
+
+    `why` is the gate's reason of a refusal: for the privacy officer, never part of the entry.
+    """
+
+    __tablename__ = "reading"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("reading_chain_number", "chain", "number", unique=True),
+        Index("reading_unreported", "idx", sqlite_where=text("reported = 0")),
+        {"sqlite_with_rowid": False},
+    )
+
+    idx: int = Field(primary_key=True)
+    chain: bytes
+    number: int
+    digest: bytes
+    body: bytes | None = None
+    salt: bytes | None = None
+    at: int
+    reported: int  # 0: an agent is still to be told
+    why: str = ""
+
+
+class ReadingChainRow(SQLModel, table=True):
+    """One chain of this node: of a disclosure, of an enrolment (`patient`), or the node's own (neither)."""
+
+    __tablename__ = "reading_chain"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("reading_chain_id", "chain", unique=True),
+        {"sqlite_with_rowid": False},
+    )
+
+    subject: bytes = Field(primary_key=True)
+    chain: bytes
+    disclosure: bytes | None = None
+    patient: bytes | None = None
+    agent: str | None = None
+    number: int
+    digest: bytes
+
+
+class ReadingTileRow(SQLModel, table=True):
+    """A full tile of the log's tree: 256 hashes of a tile level."""
+
+    __tablename__ = "reading_tile"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    level: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    hashes: bytes
+
+
+class ReadingHeadRow(SQLModel, table=True):
+    """The log as it is: size, root, newest signed checkpoint; and the secret of its chains, wrapped."""
+
+    __tablename__ = "reading_head"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    id: int = Field(primary_key=True)
+    size: int
+    root: bytes
+    note: str
+    secret: bytes
+
+
+class LookRow(SQLModel, table=True):
+    """At an agent: a line of "who looked", with the evidence for it."""
+
+    __tablename__ = "look"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("look_patient", "patient", "at", "organisation", "chain", "number"),
+        Index("look_disclosure", "disclosure"),
+        {"sqlite_with_rowid": False},
+    )
+
+    organisation: str = Field(primary_key=True)
+    chain: bytes = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    patient: str | None = None  # this agent's own name of her; None while the disclosure is unknown
+    disclosure: bytes | None = None
+    at: int
+    digest: bytes
+    previous: bytes
+    body: bytes
+    salt: bytes
+    proof: str
+    taken_at: int
+
+
+class LookItemRow(SQLModel, table=True):
+    """What a line is about: the record's commitment, or None where the agent knows no such record."""
+
+    __tablename__ = "look_item"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    organisation: str = Field(primary_key=True)
+    chain: bytes = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    item: int = Field(primary_key=True)
+    commitment: bytes | None = None
+    content: bytes | None = None  # Content, encoded
+
+
+class LookChainRow(SQLModel, table=True):
+    """At an agent: how far an organisation's chain is known. One chain a subject, for ever."""
+
+    __tablename__ = "look_chain"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("look_chain_subject", "organisation", "subject", unique=True),
+        {"sqlite_with_rowid": False},
+    )
+
+    organisation: str = Field(primary_key=True)
+    chain: bytes = Field(primary_key=True)
+    subject: bytes
+    patient: str | None = None
+    number: int
+    digest: bytes
+    head_at: int = 0  # of the newest daily head
+
+
+class LookLogRow(SQLModel, table=True):
+    """At an agent: the largest checkpoint of an organisation's reading log that was seen."""
+
+    __tablename__ = "look_log"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    organisation: str = Field(primary_key=True)
+    size: int
+    root: bytes
+    note: str
+
+
+class LookAlarmRow(SQLModel, table=True):
+    """At an agent: what does not fit, which the patient sees. Settled where what was missing came later."""
+
+    __tablename__ = "look_alarm"
+    __table_args__: ClassVar[tuple[object, ...]] = (Index("look_alarm_patient", "patient", "at"),)
+
+    number: int | None = Field(default=None, primary_key=True)
+    at: int
+    organisation: str
+    chain: bytes
+    patient: str | None = None
+    kind: str
+    words: str
+    first: int
+    last: int
+    evidence: bytes
+    settled_at: int | None = None
+
+
+LOG_TABLES: tuple[type[SQLModel], ...] = (
+    ReadingRow,
+    ReadingChainRow,
+    ReadingTileRow,
+    ReadingHeadRow,
+)
+LOOK_TABLES: tuple[type[SQLModel], ...] = (
+    LookRow,
+    LookItemRow,
+    LookChainRow,
+    LookLogRow,
+    LookAlarmRow,
+)
