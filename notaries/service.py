@@ -100,6 +100,11 @@ class NotaryService:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_working(self) -> bool:
+        """Whether the thread that `start` began still answers."""
+        return self._thread.is_alive() and not self._stopping
+
     def submit(self, requester: Party, data: bytes, reply: Reply) -> None:
         """Queue a question of `requester`, which the transport has authenticated. From any thread.
 

@@ -1,0 +1,146 @@
+"""A member's node as a process: its folder opened, its links up, its pump turning."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.assembly import Assembly, Surroundings
+from app.blobs.folder import FolderBlobStore
+from app.keystore.file import FileKeyStore, open_key_store
+from app.network.bootstrap import KEY_FILE, TLS_FILE
+from app.network.exchange import map_handler, refresh
+from app.network.folder import MapFolder
+from app.network.network_map import NetworkMap
+from app.pump import Pump, Watcher
+from app.storage.database import open_database
+from app.transport.certificate import open_tls_key
+from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
+from app.transport.kinds import MAP, Handler
+from app.transport.transport import Credentials, Transport, TransportSettings
+from states.errors import LedgerError
+from states.identity import Party
+
+_log = logging.getLogger("carecord.node")
+
+MAP_FOLDER = "map"
+BLOB_FOLDER = "blobs"
+DATABASE = "node.db"
+NAME_FILE = "party"
+MAP_SECONDS = 60.0  # how often a peer is asked for news of the map
+ASK_SECONDS = 10.0
+
+
+def clock() -> int:
+    """The machine's clock, in ms since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Opening:
+    """What it takes to open a node's folder: where, in which network (its pinned id), with which passphrase."""
+
+    folder: Path
+    network: bytes
+    passphrase: str
+    transport: TransportSettings = field(default_factory=TransportSettings)
+
+
+class OpenFolder:
+    """A node's folder: its name, key store, map and TLS key. What a member and a notary have in common."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.folder = opening.folder
+        self.keys: FileKeyStore = open_key_store(
+            opening.folder / KEY_FILE, opening.passphrase, os.urandom
+        )
+        self.map = NetworkMap(opening.network, MapFolder(opening.folder / MAP_FOLDER), clock)
+        self.me = Party((opening.folder / NAME_FILE).read_text("ascii").strip())
+        tls = open_tls_key(self.keys, (opening.folder / TLS_FILE).read_bytes())
+        self.credentials = Credentials(self.me, self.keys, tls)
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+
+class MemberNode:
+    """One process a node. Everything happens on one event loop's thread."""
+
+    def __init__(
+        self,
+        opening: Opening,
+        *,
+        serve: Mapping[str, Handler] | None = None,
+        watchers: Sequence[Watcher] = (),
+    ) -> None:
+        opened = OpenFolder(opening)
+        self.map, self.me, self.keys = opened.map, opened.me, opened.keys
+        self.db = open_database(opening.folder / DATABASE)
+        self.blobs = FolderBlobStore(opening.folder / BLOB_FOLDER)
+        self.assembly = Assembly(
+            Surroundings(
+                me=opened.me,
+                db=self.db,
+                keys=opened.keys,
+                blobs=self.blobs,
+                parameters=opened.map.history,
+                directory=opened.map,
+                party_of=opened.map.party_of_key,
+                notary=opened.map.notaries()[0].party,
+                clock=clock,
+                entropy=os.urandom,
+            )
+        )
+        self.pump = Pump(self.assembly, watchers)
+        self.transport = Transport(
+            opened.credentials,
+            opened.map,
+            opening.transport,
+            self.pump,
+            {MAP: map_handler(opened.map), **(serve or {})},
+            os.urandom,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Listen, dial the notary and the other members, turn. Raises OSError where the port is taken."""
+        await self.transport.start()
+        self.pump.start(self.transport)
+        for member in self.map.members():
+            if member.party != self.me:
+                self.transport.want(member.party)
+        self._tasks.append(asyncio.get_running_loop().create_task(self._follow_map()))
+
+    async def stop(self) -> None:
+        """Finish the turn under way, write what waits on links, close. What is committed stays."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.pump.stop()
+        await self.transport.stop()
+        self.db.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this node can do what it is there for: turns work and its notary is reached."""
+        return self.pump.failure is None and self.transport.is_up(self.assembly.given.notary)
+
+    async def _follow_map(self) -> None:
+        while True:
+            await asyncio.sleep(MAP_SECONDS)
+            for member in self.map.members():
+                if member.party != self.me and self.transport.is_up(member.party):
+                    with suppress(Unreachable, RequestTimedOut, RequestRefused, LedgerError):
+                        await self._refresh_from(member.party)
+
+    async def _refresh_from(self, peer: Party) -> None:
+        async def ask(body: bytes) -> bytes:
+            return await self.transport.request(peer, MAP, body, ASK_SECONDS)
+
+        if await refresh(self.map, ask):
+            _log.info("the map has news from %s", peer)
+            self.transport.map_changed()
