@@ -153,7 +153,7 @@ class Arrivals:
         self._runner.changes.touched(run, session)
         operation = run.operation
         waited_for = type(operation) is Receive and operation.session == session.id
-        if waited_for and envelope.kind == Kind.DATA and not session.early:
+        if waited_for and envelope.kind == Kind.DATA:
             parts = self._keep_parts(peer, run.id, envelope)
             received = Received(envelope.body, parts)
             self._runner.resume(run, Answered.RECEIVED, encode(received), received)

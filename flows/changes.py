@@ -46,7 +46,7 @@ class Changes:
         batch.sessions += [
             SessionRow(peer, key, flow, session.committed, session.received, int(session.open))
             for (peer, key), (flow, session) in self._touched.items()
-            if session.committed >= 0 and flow not in self._ended
+            if flow not in self._ended
         ]
         for flow, row in self._waits.items():
             if row is None:

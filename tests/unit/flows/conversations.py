@@ -270,6 +270,8 @@ class Notarise(msgspec.Struct, frozen=True, array_like=True, tag="notarise-somet
 
     async def call(self, flow: FlowContext) -> Word:
         answer = await AskNotary("notarise", b"row")
+        if self.then == "wait":
+            await AwaitEvent("go", 0)
         if self.then == "break":
             raise LedgerError("the receipt is wrong")
         if self.then == "settle":

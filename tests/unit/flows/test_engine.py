@@ -382,3 +382,24 @@ def test_answered_deadlines_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> N
         wires.run()
     assert len(mercy.finished) == 40
     assert len(mercy.engine._runner.waiting._due) <= 10
+
+
+def test_after_its_end_nothing_of_a_session_counts() -> None:
+    mercy, riverside, wires = pair()
+    mercy.engine.start(Ask(riverside.party, "silent/1", "x"))
+    wires.run()
+    (silent,) = riverside.engine.flows((Status.RUNNING,))
+    (session,) = riverside.engine.store.sessions(silent.id)
+    forged = [
+        Envelope(2, Kind.END, session.session, 1, b"", ()),
+        Envelope(3, Kind.DATA, session.session, 2, encode(Word("one more thing")), ()),
+    ]
+    riverside.engine.deliver(mercy.party, forged)
+    riverside.turn()
+    assert riverside.count("flow_inbox") == 1
+    riverside.engine.raise_event(silent.id, "speak", "once", b"hello")
+    left = riverside.turn().envelopes[mercy.party]
+    assert riverside.finished[silent.id].result == encode(Number(0))
+    assert [envelope.kind for envelope in left] == [
+        Kind.DATA
+    ]  # an END is not answered with another

@@ -144,6 +144,21 @@ def test_an_answer_counts_once_and_only_for_its_question() -> None:
     assert mercy.finished[flow].result == encode(Word("Committed"))
 
 
+def test_an_answered_question_is_not_asked_again() -> None:
+    mercy, _, wires = pair()
+    flow = mercy.engine.start(Notarise("wait"))
+    wires.run()
+    mercy.engine.notary_answered(mercy.questions[0], Committed("receipt"))
+    wires.wait(600_000)
+    assert len(mercy.questions) == 1
+    mercy.crash()
+    wires.wait(600_000)
+    assert mercy.questions == []
+    mercy.engine.raise_event(flow, "go", "on")
+    wires.run()
+    assert mercy.finished[flow].result == encode(Word("Committed"))
+
+
 def test_a_parked_flow_costs_less_than_a_kilobyte() -> None:
     mercy, riverside, wires = pair(double_run=False)
     for _ in range(64):  # so that what is made once is there
