@@ -122,7 +122,6 @@ class LookChainRow(SQLModel, table=True):
     organisation: str = Field(primary_key=True)
     chain: bytes = Field(primary_key=True)
     subject: bytes
-    patient: str | None = None
     number: int
     digest: bytes
     head_at: int = 0  # of the newest daily head
