@@ -100,10 +100,10 @@ class Indexer:
         self._log.close()
 
 
-def _opened(path: Path, log: LogDatabase, size: int) -> tuple[sqlite3.Connection, int]:
+def _opened(path: Path, log: LogDatabase) -> tuple[sqlite3.Connection, int]:
     """Return index.db and its mark; an index that is damaged or of another log is thrown away first."""
     try:
-        db, mark = _existing(path, log, size)
+        db, mark = _existing(path, log)
     except sqlite3.DatabaseError as wrong:
         if isinstance(wrong, sqlite3.OperationalError) and "locked" in str(wrong):
             raise
@@ -112,18 +112,18 @@ def _opened(path: Path, log: LogDatabase, size: int) -> tuple[sqlite3.Connection
         return db, mark
     for end in ("", "-wal", "-shm"):
         Path(f"{path}{end}").unlink(missing_ok=True)
-    db, mark = _existing(path, log, size)
+    db, mark = _existing(path, log)
     assert db is not None, "an empty index is nobody else's"
     return db, mark
 
 
-def _existing(path: Path, log: LogDatabase, size: int) -> tuple[sqlite3.Connection | None, int]:
+def _existing(path: Path, log: LogDatabase) -> tuple[sqlite3.Connection | None, int]:
     db = connect(path, "NORMAL")
     try:
         for table in _TABLES:
             db.execute(table)
         mark, last = db.execute("SELECT n, id FROM mark").fetchone() or (0, b"")
-        if mark == 0 or (mark <= size and log.ids([mark - 1]) == {mark - 1: last}):
+        if mark == 0 or log.ids([mark - 1]) == {mark - 1: last}:
             return db, mark
     except sqlite3.Error:
         db.close()
@@ -151,7 +151,7 @@ class DerivedIndex:
         background: bool,
         reached: Callable[[Point], None],
     ) -> None:
-        self._db, self._mark = _opened(index_path, log, size)
+        self._db, self._mark = _opened(index_path, log)
         self._every = every
         self._indexer = Indexer(log_path, index_path, slice_rows, reached)
         while size - self._mark >= every:  # lost or long behind: in the same stretches as ever

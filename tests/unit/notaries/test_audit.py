@@ -12,6 +12,7 @@ from notaries.audit import DoubleSpend, LoggedTwice, NotAsSigned, TimeFell, audi
 from notaries.database_audit import Change, audit_database
 from notaries.log import CHECKPOINT_PATH, ServedLog, empty_head, grown
 from notaries.memory import MemoryProvider
+from notaries.sqlite_log import RowSeals
 from states.errors import InvalidSignature, MalformedBytes
 from states.receipt import LogEntry
 from states.tiles import encode_bundle
@@ -149,6 +150,23 @@ def test_rows_rewritten_with_fitting_tiles_still_break_their_seals(place: Path) 
     """A superuser who rebuilds everything but has not the key of the seals."""
     edit(place, "UPDATE log SET id = randomblob(32), seal = randomblob(16) WHERE n = 298")
     assert ("log", "298") in named(place)
+
+
+def test_who_has_even_the_key_of_the_seals_cannot_change_what_was_signed(place: Path) -> None:
+    """Row, seal and index rewritten to fit: what is left is the notary's own signature."""
+    seals = RowSeals(SEAL_KEY)
+    with closing(sqlite3.connect(place / "log.db")) as db, db:
+        tx, at, until = db.execute("SELECT id, at, until FROM log WHERE n = 298").fetchone()
+        db.execute(
+            "UPDATE log SET at = ?, seal = ? WHERE n = 298",
+            (at + 1, seals.log(298, tx, at + 1, until, 0)),
+        )
+        db.execute("UPDATE log SET at = at + 1, seal = x'' WHERE n = 299")
+        tx, at = db.execute("SELECT id, at FROM log WHERE n = 299").fetchone()
+        db.execute("UPDATE log SET seal = ? WHERE n = 299", (seals.log(299, tx, at, until, 0),))
+        size, note = db.execute("SELECT size, note FROM head").fetchone()
+        db.execute("UPDATE head SET clock = ?, seal = ?", (at, seals.head(size, at, note)))
+    assert named(place) == {("head", "note")}
 
 
 INDEX_EDITS = [

@@ -104,6 +104,7 @@ def test_narrow_tiles_of_older_checkpoints_stay_served(desk: Desk) -> None:
     bundle = desk.log.serve("tile/entries/000.p/40")
     assert narrow is not None
     assert bundle is not None
+    assert desk.log.serve("tile/0/000.p/17") == narrow[: 17 * 32]
     desk.fill(300)
     assert desk.log.serve("tile/0/000.p/40") == narrow
     assert desk.log.serve("tile/entries/000.p/40") == bundle

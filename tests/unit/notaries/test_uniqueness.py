@@ -137,6 +137,12 @@ def test_a_clock_that_falls_does_not_open_a_closed_window_again(desk: Desk) -> N
     assert desk.provider.commit([_commit(made)], desk.now) == [WindowClosed(START + MINUTE)]
 
 
+def test_who_was_told_that_the_window_is_closed_is_not_told_otherwise(desk: Desk) -> None:
+    made = desk.workshop.make(opens=START, length=MINUTE)
+    assert desk.provider.commit([_commit(made)], START + MINUTE) == [WindowClosed(START + MINUTE)]
+    assert desk.provider.commit([_commit(made)], START + 5) == [WindowClosed(START + MINUTE)]
+
+
 def test_time_in_the_log_never_falls(desk: Desk) -> None:
     desk.now = START + 50
     desk.fill(1)
