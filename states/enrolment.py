@@ -6,7 +6,7 @@ from states.crypto.policy import Policy, is_satisfied
 from states.crypto.signatures import EvidenceSignature, verify_evidence
 from states.encoding import Codec, encode
 from states.errors import InvalidSignature
-from states.identity import PartyField, PatientIdField
+from states.identity import PartyField, PatientIdField, require_did
 from states.parameters import Directory, NetworkParameters
 from states.sizes import Millis
 
@@ -21,6 +21,10 @@ class Enrolment(
     authority: Policy
     agent: PartyField
     from_time: Millis
+
+    def __post_init__(self) -> None:
+        require_did(self.custodian)
+        require_did(self.agent)
 
 
 class SignedEnrolment(

@@ -9,7 +9,7 @@ from states.crypto.hashes import tagged_hash
 from states.crypto.signatures import Signer
 from states.encoding import Codec, encode
 from states.errors import InvalidSignature
-from states.identity import PartyField
+from states.identity import PartyField, require_did
 from states.parameters import NetworkParameters
 from states.sizes import U63, Bytes32, Bytes64, Millis
 
@@ -26,6 +26,9 @@ class Liveness(
     root: Bytes32
     at: Millis
     live: bool
+
+    def __post_init__(self) -> None:
+        require_did(self.notary)
 
 
 class SignedLiveness(

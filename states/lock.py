@@ -43,6 +43,8 @@ class ReferOpening(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     shown: Tearoff
 
 
+_SHOWN = 2  # header and lock: an opening tells a notary nothing else
+
 LOCK = Codec(SpendLock, "spend lock", 64)
 
 
@@ -80,8 +82,8 @@ def check_opening(opening: SpendOpening | ReferOpening, ref: StateRef) -> Filter
     if ref.index >= created.counts[Group.LOCKS]:
         raise InvalidProof("opening", f"the transaction has no output {ref.index}")
     lock = created.component(Group.LOCKS, ref.index)
-    if lock is None:
-        raise InvalidProof("opening", "the lock is not shown")
+    if lock is None or len(opening.shown.positions) != _SHOWN:
+        raise InvalidProof("opening", "it shows something else than the header and that lock")
     digest = (
         policy_digest(opening.policy)
         if isinstance(opening, SpendOpening)

@@ -10,7 +10,7 @@ from states.sizes import U8, U16
 SEALED_BYTES_MAX = 1 << 16
 READERS_MAX = 8
 
-Role = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern="^[a-z-]+$")]
+Role = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[a-z-]+\Z")]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):

@@ -5,7 +5,7 @@ from typing import Annotated, NewType
 import msgspec
 
 from states.encoding import Codec
-from states.identity import PartyField
+from states.identity import PartyField, require_did
 from states.sizes import U16
 
 TransactionId = NewType("TransactionId", bytes)
@@ -15,7 +15,9 @@ TransactionIdField = Annotated[TransactionId, msgspec.Meta(min_length=32, max_le
 
 STATE_BYTES_MAX = 1 << 16  # one component: a policy of 64 keys and a handful of ids are far below
 
-ContractName = Annotated[str, msgspec.Meta(max_length=64, pattern="^[a-z][a-z-]*/[1-9][0-9]{0,3}$")]
+ContractName = Annotated[
+    str, msgspec.Meta(max_length=64, pattern=r"^[a-z][a-z-]*/[1-9][0-9]{0,3}\Z")
+]
 
 
 class StateRef(
@@ -39,6 +41,9 @@ class TransactionState(
     contract: ContractName
     notary: PartyField
     data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=STATE_BYTES_MAX)]
+
+    def __post_init__(self) -> None:
+        require_did(self.notary)
 
 
 STATE_REF = Codec(StateRef, "state reference")

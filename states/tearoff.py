@@ -7,8 +7,9 @@ from typing import Annotated
 
 import msgspec
 
-from states.crypto.merkle import prove, root_from, root_of
-from states.crypto.narrowing import narrow
+from states.crypto.hashes import HASH_SIZE
+from states.crypto.merkle import leaf_hash, prove, root_from, root_of
+from states.crypto.narrowing import hidden_spans, narrow
 from states.encoding import Codec
 from states.errors import InvalidProof
 from states.groups import LEAVES_MAX, Group, Layout, layout_of
@@ -16,7 +17,7 @@ from states.sizes import U16
 from states.state import TransactionId
 
 NONCE_SIZE = 32
-LEAF_BYTES_MAX = NONCE_SIZE + 1 + (1 << 16) + 64
+LEAF_BYTES_MAX = NONCE_SIZE + 1 + (1 << 16)
 CACHED_SHAPE_MAX = 64  # larger choices are placed anew each time: nobody fills the cache with them
 
 
@@ -84,6 +85,22 @@ class FilteredTransaction:
         positions = tuple(wanted)
         proof = narrow(self.layout.size, mine.positions, mine.leaves, mine.proof, positions)
         return Tearoff(positions, tuple(self._at[position] for position in positions), proof)
+
+    def revealing(self, position: int, leaf: bytes) -> Tearoff:
+        """Return a tear-off that also shows `leaf`: what its owner had entered by its hash alone.
+
+        Raises InvalidProof unless the proof has just that hash for just that position.
+        """
+        mine = self.tearoff
+        spans = hidden_spans(self.layout.size, mine.positions)
+        alone = (position, position + 1)
+        at = spans.index(alone) * HASH_SIZE if alone in spans else -1
+        if at < 0 or mine.proof[at : at + HASH_SIZE] != leaf_hash(leaf):
+            raise InvalidProof("tear-off", f"position {position} does not hide this leaf")
+        shown = sorted([*zip(mine.positions, mine.leaves, strict=True), (position, leaf)])
+        positions = tuple(each for each, _ in shown)
+        proof = mine.proof[:at] + mine.proof[at + HASH_SIZE :]
+        return Tearoff(positions, tuple(each for _, each in shown), proof)
 
 
 @lru_cache(4_096)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from states.command import COMMAND
 from states.contract import Contracts, UnknownContract, tag_of
+from states.crypto.did import key_of
 from states.crypto.policy import is_satisfied, keys_of
 from states.crypto.signatures import TransactionSignature, verify_signature
 from states.encoding import Codec
@@ -44,6 +45,13 @@ ALWAYS_COMPLETE = (
 NOTARY = Codec(PartyField, "notary", 256)
 WINDOW = Codec(TimeWindow, "time-window", 64)
 HASH = Codec(Bytes32, "hash", 64)
+
+
+def read_notary(component: bytes) -> Party:
+    """Read a notary's name strictly (§1.5); raises MalformedBytes."""
+    party = NOTARY.decode(component)
+    key_of(party)
+    return party
 
 
 class IncompleteTransaction(LedgerError):
@@ -161,17 +169,23 @@ class Verifier:
             raise WindowRefused("the parameters named are not in force when the window opens")
         if window.length_ms > parameters.limits.window_ms:
             raise OverLimit("time-window in ms", window.length_ms, parameters.limits.window_ms)
+        inputs = self._resolved(filtered, Group.INPUTS, resolve)
+        references = self._resolved(filtered, Group.REFERENCES, resolve)
+        if len({item.ref for item in (*inputs, *references)}) != len(inputs) + len(references):
+            raise MalformedBytes("inputs and references", "a state is named twice")
         return LedgerTransaction(
             id=filtered.id,
-            notary=NOTARY.decode(single[Group.NOTARY] or b""),
+            notary=read_notary(single[Group.NOTARY] or b""),
             window=window,
             parameters=parameters,
             counts=filtered.counts,
-            inputs=self._resolved(filtered, Group.INPUTS, resolve),
-            references=self._resolved(filtered, Group.REFERENCES, resolve),
+            inputs=inputs,
+            references=references,
             outputs={i: self._state(c) for i, c in filtered.components(Group.OUTPUTS)},
             commands=tuple(self._command(c) for _, c in filtered.components(Group.COMMANDS)),
-            sealed=tuple(self._seal(filtered, i, c) for i, c in filtered.components(Group.SEALED)),
+            sealed=tuple(
+                self._seal(filtered.counts, i, c) for i, c in filtered.components(Group.SEALED)
+            ),
             attachments=tuple(HASH.decode(c) for _, c in filtered.components(Group.ATTACHMENTS)),
             directory=self.directory,
             locks={i: LOCK.decode(c) for i, c in filtered.components(Group.LOCKS)},
@@ -181,8 +195,6 @@ class Verifier:
         self, filtered: FilteredTransaction, group: Group, resolve: Resolve
     ) -> tuple[Resolved, ...]:
         refs = [STATE_REF.decode(component) for _, component in filtered.components(group)]
-        if len(set(refs)) != len(refs):
-            raise MalformedBytes(group.name.lower(), "a state is named twice")
         return tuple(
             Resolved(ref, None if held is None else StateAndData(held, self._data(held)))
             for ref, held in ((ref, resolve(ref)) for ref in refs)
@@ -203,10 +215,10 @@ class Verifier:
         command = COMMAND.decode(component)
         return LedgerCommand(self.contracts.commands.decode(command.data), command.signers)
 
-    def _seal(self, filtered: FilteredTransaction, index: int, component: bytes) -> LedgerSeal:
+    def _seal(self, counts: tuple[int, ...], index: int, component: bytes) -> LedgerSeal:
         sealed = SEALED.decode(component)
         about = sealed.about
-        if about.group >= len(Group) or about.index >= filtered.counts[about.group]:
+        if about.group >= len(Group) or about.index >= counts[about.group]:
             raise MalformedBytes("sealed component", "about a component that is not there")
         return LedgerSeal(index, sealed, self.contracts.seals.decode(sealed.data))
 

@@ -16,9 +16,9 @@ Code = Annotated[str, msgspec.Meta(max_length=64)]
 CodeSystem = Annotated[str, msgspec.Meta(max_length=256)]
 LabelText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Day = Annotated[
-    str, msgspec.Meta(min_length=10, max_length=10, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    str, msgspec.Meta(min_length=10, max_length=10, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 ]
-BlobId = Annotated[str, msgspec.Meta(min_length=59, max_length=59, pattern="^b[a-z2-7]{58}$")]
+BlobId = Annotated[str, msgspec.Meta(min_length=59, max_length=59, pattern=r"^b[a-z2-7]{58}\Z")]
 """CIDv1 of a ciphertext, SHA-256, in base32: 59 characters."""
 
 SizeClass = Annotated[int, msgspec.Meta(ge=BLOB_BYTES_MIN, le=BLOB_BYTES_MAX)]
