@@ -115,7 +115,7 @@ def _check_lock(value: Value) -> None:
 def _check_command(value: Value) -> None:
     """`command/1{data bytes, signers (Policy, …)}` (§2.4)."""
     data, signers_value = shapes.tagged(value, "command/1", 2)
-    shapes.blob(data)
+    require(len(shapes.blob(data)) >= 1, "2.4", "data of no bytes")
     signers = shapes.items(signers_value)
     require(1 <= len(signers) <= 16, "2.4", "signers outside 1 … 16")
     encodings = (encode(read_policy(signer).value) for signer in signers)
@@ -134,7 +134,7 @@ def _check_sealed(value: Value, counts: Counts | None) -> None:
     group_value, index_value = shapes.untagged(about, 2)
     group = shapes.integer(group_value, shapes.U8)
     index = shapes.integer(index_value, shapes.U16)
-    shapes.blob(data)
+    require(len(shapes.blob(data)) >= 1, "2.5", "data of no bytes")
     if counts is not None:
         exists = group < len(counts) and index < counts[group]
         require(exists, "2.5", "a seal about a component that does not exist")

@@ -13,7 +13,7 @@ from tests.vectors.second.components import (
     read_component,
     read_state_ref,
 )
-from tests.vectors.second.keys import read_did, read_key, read_policy, satisfied
+from tests.vectors.second.keys import Key, keys_of, read_did, read_key, read_policy, satisfied
 from tests.vectors.second.msgpack import Value
 from tests.vectors.second.refusal import Refused, require
 from tests.vectors.second.signatures import check_lock_signature
@@ -121,20 +121,22 @@ def check_request(value: Value, network: bytes) -> Request:
     shown = all(one.group in _REQUESTED for one in verified.shown)
     require(shown, "6.1", "a request that shows more than it must")
     values = [(one.group, read_component(one.group, one.component)) for one in verified.shown]
-    keys = frozenset(
-        check_lock_signature(one, network, verified.id) for one in shapes.items(signatures)
-    )
+    signed = [check_lock_signature(one, network, verified.id) for one in shapes.items(signatures)]
+    keys = frozenset(signed)
+    require(len(keys) == len(signed), "6.1", "a key that signed twice")
     consumed = [read_state_ref(value) for group, value in values if group == INPUTS]
     referred = [read_state_ref(value) for group, value in values if group == REFERENCES]
     to_spend, to_refer = shapes.items(spends), shapes.items(refers)
     one_each = (len(to_spend), len(to_refer)) == (len(consumed), len(referred))
     require(one_each, "6.1", "not one opening for each input and reference")
-    nullifiers = []
+    nullifiers, asked = [], set[Key]()
     for opening, ref in zip(to_spend, consumed, strict=True):
         opened = check_opening(opening, ref, spends=True)
         policy = read_policy(shapes.untagged(opening, 4)[1])
         require(satisfied(policy, keys), "4.4", "lock signatures that do not satisfy the lock")
         nullifiers.append(nullifier(opened.salt, ref))
+        asked.update(keys_of(policy))
+    require(keys <= asked, "6.1", "a lock signature by a key that no lock asks for")
     for opening, ref in zip(to_refer, referred, strict=True):
         check_opening(opening, ref, spends=False)
     return Request(verified.id, tuple(nullifiers))

@@ -159,7 +159,7 @@ class Checkpoint:
 
 def read_checkpoint(text: str) -> Checkpoint:
     lines = text.removesuffix("\n").split("\n")
-    require(len(lines) >= 3 and all(lines), "6.3", "a checkpoint of fewer than three lines")
+    require(len(lines) == 3 and all(lines), "6.3", "a checkpoint of other than three lines")
     root = from_base64(lines[2])
     require(len(root) == 32, "6.3", "a root that is not of 32 bytes")
     return Checkpoint(lines[0], decimal(lines[1]), root)

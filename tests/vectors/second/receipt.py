@@ -21,6 +21,7 @@ from tests.vectors.second.refusal import require
 
 _FIRST_LINE = "c2sp.org/tlog-proof@v1"
 _LONGEST_PATH = 63
+_MOST_NULLIFIERS = 2_046
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ def read_extra(tx: bytes, extra: bytes) -> Entry:
     require(time <= shapes.U63, "1.3", "a time outside u63")
     rest = extra[11:]
     require(len(rest) == 32 * count, "6.3", "an entry whose count is not that of its nullifiers")
-    return Entry(tx, time, tuple(rest[at : at + 32] for at in range(0, len(rest), 32)))
+    nullifiers = tuple(rest[at : at + 32] for at in range(0, len(rest), 32))
+    require(count <= _MOST_NULLIFIERS, "6.3", "more than 2,046 nullifiers")
+    require(len(set(nullifiers)) == count, "6.3", "a nullifier twice")
+    return Entry(tx, time, nullifiers)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def check_opening(value: Value, ref: StateRef, *, spends: bool) -> Opening:
     lock = verified.find(LOCKS, ref[1])
     if lock is None:
         raise Refused("4.3", "a tear-off that does not show the lock of this index")
+    require(len(verified.shown) == 1, "4.3", "a tear-off that shows more than that lock")
     label, locked = read_lock(read_component(LOCKS, lock.component))
     require(locked == lock_digest(salt, digest), "4.1", "an opening that does not fit the lock")
     return Opening(salt, digest, at, label)

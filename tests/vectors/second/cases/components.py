@@ -178,7 +178,8 @@ def _states() -> list[Case]:
     cases = _group("outputs", "2.3", passed, wrong) + _wrong("outputs", "1.3", shapes)
     trailing: dict[str, Value] = {"data with a trailing byte": _state(_STATE_DATA + b"\x00")}
     notaries: dict[str, Value] = {
-        "a notary that is no DID": ("state/1", "consent/1", "notary", _STATE_DATA)
+        "a notary that is no DID": ("state/1", "consent/1", "notary", _STATE_DATA),
+        "a notary whose name is cut": ("state/1", "consent/1", did("notary")[:-1], _STATE_DATA),
     }
     return [*cases, *_wrong("outputs", "1.2", trailing), *_wrong("outputs", "1.5", notaries)]
 
@@ -209,6 +210,7 @@ def _commands() -> list[Case]:
     }
     wrong: dict[str, Value] = {
         "no signer": _command(),
+        "data of no bytes": ("command/1", b"", tuple(two)),
         "seventeen signers": _command(*_signers(17)),
         "signers that descend": _command(*two[::-1]),
         "a signer twice": _command(two[0], two[0]),
@@ -247,6 +249,7 @@ def _seals() -> list[Case]:
         "a reader with a digit": _sealed("patient2"),
         "a reader without a name": _sealed(""),
         "a reader with a newline": _sealed("patient\n"),
+        "data of no bytes": ("sealed/1", ("patient",), (2, 0), b""),
         "about an output that does not exist": _sealed("patient", about=(2, 2)),
         "about an attachment, of which there are none": _sealed("patient", about=(6, 0)),
         "about a group that does not exist": _sealed("patient", about=(10, 0)),
@@ -254,9 +257,9 @@ def _seals() -> list[Case]:
     shapes: dict[str, Value] = {
         "about group 256": _sealed("patient", about=(256, 0)),
         "about a group alone": _sealed("patient", about=(2,)),
-        "a reader as a byte string": ("sealed/1", (b"patient",), (2, 0), b""),
-        "a later tag": ("sealed/2", ("patient",), (2, 0), b""),
-        "a surplus field": ("sealed/1", ("patient",), (2, 0), b"", 0),
+        "a reader as a byte string": ("sealed/1", (b"patient",), (2, 0), b"sealed"),
+        "a later tag": ("sealed/2", ("patient",), (2, 0), b"sealed"),
+        "a surplus field": ("sealed/1", ("patient",), (2, 0), b"sealed", 0),
         "a missing field": ("sealed/1", ("patient",), (2, 0)),
     }
     cases = _group("sealed", "2.5", passed, wrong) + _wrong("sealed", "1.3", shapes)
@@ -286,7 +289,13 @@ def _single() -> list[Case]:
         "in an array": (digest,),
         "as text": digest.hex(),
     }
-    notaries: dict[str, Value] = {"empty": "", "no DID": "notary", "a trailing space": notary + " "}
+    notaries: dict[str, Value] = {
+        "empty": "",
+        "no DID": "notary",
+        "a trailing space": notary + " ",
+        "a trailing newline": notary + "\n",
+        "cut": notary[:-1],
+    }
     return [
         *_group("attachments", "2.6", {"plain": digest}, {}),
         *_wrong("attachments", "1.3", wrong),

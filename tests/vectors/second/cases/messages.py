@@ -69,7 +69,14 @@ def requests() -> list[Case]:
     inputless = [at for at in _shown() if at != 2]
     both = (_signed(_FIRST), _signed(_SECOND))
     elsewhere = _signed(_SECOND, network=seeded("another network"))
+    surplus = _signed(ledger.locked("spend 0"))
     listed: dict[str, tuple[str, Object]] = {
+        "a lock signature too many": ("6.1", _request(signatures=(*both, surplus))),
+        "a lock signature twice": ("6.1", _request(signatures=(*both, both[0]))),
+        "a lock signature where nothing is spent": (
+            "6.1",
+            _asked(("notarise/1", issue, (), (), (_signed(_FIRST, _ISSUE),))),
+        ),
         "an output shown": ("6.1", _request(wider)),
         "everything shown": ("6.1", _request(everything(_SPEND))),
         "the window hidden": ("6.1", _request(windowless)),

@@ -41,6 +41,7 @@ def entries() -> list[Case]:
         "a nullifier more than counted": good + seeded("nullifier 2"),
         "a count in little-endian": good[:41] + b"\x01\x00" + good[43:],
         "a nullifier beside a count of 0": no_nullifier + bytes(32),
+        "a nullifier twice": Entry(tx, ledger.OPENS, (two[0], two[0])).line,
     }
     listed = {
         "no nullifier, time 0": Entry(tx, 0, ()),
@@ -114,7 +115,7 @@ def receipts() -> list[Case]:
     return [
         *cases,
         accepted("a stranger's cosignature", "6.3", _given(_SEVEN.text(_signed(text) + stranger))),
-        accepted("an extension line", "6.3", _given(_SEVEN.text(_signed(extended)))),
+        refused("an extension line", "6.3", _given(_SEVEN.text(_signed(extended)))),
         accepted("no input", "6.3", _given(_Log(5, 2, entry=empty).text(), empty.tx)),
         *_refused_proofs(),
         *_refused_notes(),

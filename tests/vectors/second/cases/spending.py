@@ -121,6 +121,7 @@ def _refused_openings() -> list[Case]:
         "the output and not its lock": (salt, policy, at, issue.tear_off([0, 1]).value),
         "another transaction's tear-off": (salt, policy, at, _torn(spend, 0)),
         "an altered proof": (salt, policy, at, altered.value),
+        "the output beside its lock": (salt, policy, at, issue.tear_off([0, 1, 2]).value),
     }
     cases = [
         refused(name, "4.1", _given(kind, issue, 0, opening))
@@ -134,8 +135,9 @@ def _refused_openings() -> list[Case]:
     both = (*of_first[:3], _torn(spend, 0, 1))
     return [
         *cases,
+        refused("both locks", "4.3", _given("spend", spend, 0, both)),
         refused("the lock of another index", "4.3", _given("spend", spend, 1, of_first)),
-        refused("both locks, and the opening of the other", "4.1", _given("spend", spend, 1, both)),
+        refused("both locks, and the opening of the other", "4.3", _given("spend", spend, 1, both)),
         refused("an index without output", "4.3", _given("spend", spend, 2, of_first)),
     ]
 
