@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -62,7 +63,10 @@ def pin_of(public: Ed25519PublicKey) -> bytes:
 
 def pin_of_certificate(der: bytes) -> bytes:
     """Return the pin of the key in a certificate; raises ValueError where it cannot be read."""
-    public = x509.load_der_x509_certificate(der).public_key()
+    try:
+        public = x509.load_der_x509_certificate(der).public_key()
+    except UnsupportedAlgorithm as refused:
+        raise ValueError("a key of an unknown kind") from refused
     return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 

@@ -93,7 +93,7 @@ def open_message(plain: bytes) -> Message:
         raise LinkRefused(Reason.OVERSIZE) from refused
     except MalformedBytes as refused:
         raise LinkRefused(Reason.MALFORMED) from refused
-    if isinstance(message, Batch):
+    if isinstance(message, Batch) and len(plain) > ENVELOPE_BYTES_MAX:  # else none can be over it
         for envelope in message.envelopes:
             if payload_size(envelope) > ENVELOPE_BYTES_MAX:
                 raise LinkRefused(Reason.OVERSIZE)

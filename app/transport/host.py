@@ -1,8 +1,6 @@
 """Whose links they are: what one link asks of the transport that made it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from app.keystore.keys import KeyStore
 from app.transport.channel import Entropy
@@ -12,11 +10,10 @@ from app.transport.peers import Peers
 from flows.envelope import Hello
 from states.identity import Party
 
-if TYPE_CHECKING:
-    from app.transport.link import Link
+L_contra = TypeVar("L_contra", contravariant=True)  # a link, which cannot be named here
 
 
-class LinkHost(Protocol):
+class LinkHost(Protocol[L_contra]):
     """The transport, as its links see it."""
 
     @property
@@ -34,17 +31,17 @@ class LinkHost(Protocol):
     @property
     def limits(self) -> LinkLimits: ...
 
-    def link_proven(self, link: Link) -> Hello:
+    def link_proven(self, link: L_contra) -> Hello:
         """Choose between this link and the one that is kept; LinkRefused where that stays."""
 
-    def link_up(self, link: Link, hello: Hello) -> None: ...
+    def link_up(self, link: L_contra, hello: Hello) -> None: ...
 
-    def link_batch(self, link: Link, batch: Batch) -> None: ...
+    def link_batch(self, link: L_contra, batch: Batch) -> None: ...
 
-    def link_question(self, link: Link, question: Question) -> None: ...
+    def link_question(self, link: L_contra, question: Question) -> None: ...
 
-    def link_room(self, link: Link) -> None: ...
+    def link_room(self, link: L_contra) -> None: ...
 
-    def link_ended(self, link: Link) -> None: ...
+    def link_ended(self, link: L_contra) -> None: ...
 
-    def link_lost(self, link: Link) -> None: ...
+    def link_lost(self, link: L_contra) -> None: ...

@@ -49,7 +49,9 @@ class Link(asyncio.Protocol):
     follows in an Opening. From then on it carries messages.
     """
 
-    def __init__(self, host: LinkHost, dialled: Party | None, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, host: "LinkHost[Link]", dialled: Party | None, loop: AbstractEventLoop
+    ) -> None:
         self.dialled = dialled is not None
         self.settled: Future[bool] = loop.create_future()
         """Whether the link came up, as soon as that is known."""

@@ -140,7 +140,12 @@ class Transport:
     def want(self, peer: Party) -> None:
         """Dial this member until there is a link, with back-off; nothing is done where there is one."""
         running = self._dialling.get(peer)
-        if self._stopping or self.is_up(peer) or (running is not None and not running.done()):
+        if (
+            peer == self.me
+            or self._stopping
+            or self.is_up(peer)
+            or (running is not None and not running.done())
+        ):
             return
         self._dialling[peer] = self._loop.create_task(self._dial(peer))
 
@@ -194,7 +199,10 @@ class Transport:
             raise Unreachable(peer) from None
 
     def map_changed(self) -> None:
-        """Drop each link whose member is gone or has other keys now; the others stay."""
+        """Drop each link whose member is gone or has other keys now; the others stay.
+
+        It is done every `tick_seconds` anyway, for a membership may end at a moment.
+        """
         for link in list(self._all):
             if link.member is None or link.ended:
                 continue
@@ -323,6 +331,7 @@ class Transport:
 
     def _tick(self) -> None:
         now = self._loop.time()
+        self.map_changed()
         for link in list(self._all):
             link.tick(now)
             if self._is_idle(link, now):

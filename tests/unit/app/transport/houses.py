@@ -147,7 +147,8 @@ class Street:
     """A map that all houses of a test share, and the houses."""
 
     def __init__(self, folder: Path, network: bytes = NETWORK, first: bytes = FIRST) -> None:
-        self.map = NetworkMap(network, MapFolder(folder), Clock())
+        self.clock = Clock()
+        self.map = NetworkMap(network, MapFolder(folder), self.clock)
         self.map.take_parameters(first)
         self.houses: list[House] = []
 

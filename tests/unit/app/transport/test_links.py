@@ -441,6 +441,34 @@ def test_a_removed_member_loses_its_link_and_gets_no_other(tmp_path: Path) -> No
     run(test())
 
 
+def test_a_membership_that_ends_at_a_moment_ends_its_link_without_anybody_asking(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        async with street(tmp_path) as here:
+            a, b = await here.house(1), await here.house(2)
+            a.transport.want(b.party)
+            await until(lambda: a.transport.is_up(b.party))
+            here.map.take_removal(remove(b.organisation.entry, NOW + 1, "", OPERATOR))
+            await asyncio.sleep(0.1)
+            assert a.transport.is_up(b.party)
+            here.clock.now = NOW + 1
+            await until(lambda: not a.transport.is_up(b.party))
+
+    run(test())
+
+
+def test_a_node_dials_everybody_but_itself(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with street(tmp_path) as here:
+            a = await here.house(1)
+            with pytest.raises(Unreachable):
+                await a.transport.request(a.party, "echo/1", b"", 0.1)
+            assert a.transport.refusals.counts[Reason.OWN_IDENTITY] == 0
+
+    run(test())
+
+
 def test_a_link_with_a_former_box_key_ends_when_the_map_changes(tmp_path: Path) -> None:
     async def test() -> None:
         async with street(tmp_path) as here:
