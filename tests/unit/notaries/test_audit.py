@@ -169,6 +169,21 @@ def test_who_has_even_the_key_of_the_seals_cannot_change_what_was_signed(place: 
     assert named(place) == {("head", "note")}
 
 
+def test_rows_that_no_notary_writes_are_named_however_they_are_sealed(place: Path) -> None:
+    seals = RowSeals(SEAL_KEY)
+    with closing(sqlite3.connect(place / "log.db")) as db, db:
+        tx, at, until = db.execute("SELECT id, at, until FROM log WHERE n = 20").fetchone()
+        seal = seals.log(20, tx, at - 1, until, 0)
+        db.execute("UPDATE log SET at = ?, seal = ? WHERE n = 20", (at - 1, seal))
+        (key, nullifier) = db.execute("SELECT at, nullifier FROM spend LIMIT 1").fetchone()
+        place_ahead = 299 << 16
+        seal = seals.spend(key, place_ahead, nullifier)
+        db.execute("UPDATE spend SET k = ?, seal = ? WHERE at = ?", (place_ahead, seal, key))
+    whys = {(each.table, each.row): each.why for each in audit(place)}
+    assert whys["log", "20"] == "older than the row before"
+    assert whys["spend", "260:0"] == "consumes what was created later"
+
+
 INDEX_EDITS = [
     ("DELETE FROM tx WHERE n = 5", ("index.tx", "5")),
     ("UPDATE tx SET n = 6 WHERE n = 5", ("index.tx", "5")),

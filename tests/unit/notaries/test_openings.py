@@ -46,6 +46,7 @@ def lock_leaves(leaf: bytes) -> Iterator[bytes]:
     yield nonce + group + b"\x93\xc4\x10" + label + b"\xc4\x20" + digest
     yield nonce + bytes([Group.OUTPUTS]) + leaf[33:]
     yield leaf + b"\0"
+    yield nonce + group + b"\x92\xc4\x10" + label + b"\xc4\x20" + b"\0" + digest
     yield nonce + group
     yield nonce
 

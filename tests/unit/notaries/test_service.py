@@ -255,6 +255,14 @@ def test_liveness_is_signed_and_all_of_one_request_at_one_size(desk: Desk) -> No
     assert {each.notary for each in told} == {NOTARY.party}
 
 
+def test_the_time_of_statements_does_not_fall_with_the_clock(desk: Desk) -> None:
+    state = desk.issue()[0]
+    for now in (START + 70, START + 20):
+        desk.now = now
+        (told,) = statements(desk.ask(LivenessRequest((question(state),))))
+        assert told.at == START + 70
+
+
 def test_liveness_in_the_batch_of_a_consumer_is_of_after_it(desk: Desk) -> None:
     (state,) = desk.issue()
     answers = desk.ask_all([LivenessRequest((question(state),)), desk.workshop.make([state])])

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -251,6 +252,34 @@ def test_a_background_thread_gives_the_same_answers(place: Path) -> None:
     again.provider.close()
     with closing(sqlite3.connect(place / "index.db")) as db:
         assert db.execute("SELECT n FROM mark").fetchone()[0] >= 60
+
+
+def test_while_a_stretch_is_being_indexed_it_is_known(place: Path) -> None:
+    """The index thread stands still in the middle of a stretch: what it has not moved yet still counts."""
+    held_up, go_on = threading.Event(), threading.Event()
+
+    def reached(point: Point) -> None:
+        if point == Point.SLICE_INDEXED and not go_on.is_set():
+            held_up.set()
+            assert go_on.wait(30)
+
+    place.mkdir()
+    indexing = Indexing(every=20, slice_rows=2, background=True)
+    provider = SqliteProvider(
+        place, signer_of(NOTARY), SEAL_KEY, START, indexing=indexing, reached=reached
+    )
+    desk = Desk(provider)
+    made = [desk.workshop.make([desk.issue()[0]]) for _ in range(10)]
+    for each in made:
+        desk.commit(each)
+    assert held_up.wait(30)
+    for _ in range(2):
+        for each in made:
+            desk.commit(each)
+            assert isinstance(desk.ask(desk.workshop.make([each.inputs[0]])), Conflict)
+        desk.fill(3)
+    go_on.set()
+    provider.close()
 
 
 # -- what a start refuses ----------------------------------------------------------------------------
