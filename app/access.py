@@ -1,0 +1,225 @@
+"""The rules of the one gate: pure decisions over what a session is and what the vault says of an object.
+
+Each path has its rules in one fixed order; the first that is broken decides. Its sentence is for the privacy officer
+and for this node's own reading log: outwards every refusal is "Nothing available.", but for the few that `WORDS`
+lists, which are said only to the person to whom the item was disclosed (architecture §7.2).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.auth.sessions import Role, Session
+from states.identity import Party
+from states.subjects.codes import Purpose, purpose_covers
+
+NOTHING_AVAILABLE = "Nothing available."
+MS = 1_000
+
+
+class GateRule(StrEnum):
+    """What the gate asks for: its name is stored, its sentence explains a refusal to a privacy officer."""
+
+    SESSION_LIVES = "the session has expired"
+    OF_THIS_NODE = "the session acts for another organisation"
+    ROLE = "this role has no access on this path"
+    STAFF = "the person is not, or not any more, in the staff directory"
+    SAME_PERSON = "the disclosure is for another person"
+    SAME_PURPOSE = "the declared purpose is not the one that was disclosed for"
+    HELD = "no such disclosure, or no such item of it, is held here as recipient"
+    RELEASED = "the custodian has not released the key of the item"
+    NOT_WITHDRAWN = "the custodian has withdrawn the item"
+    IN_TIME = "the time until which it may be read has passed"
+    CONSENT_LIVES = "the consent has been withdrawn or has ended"
+    LEASE = "no statement of the notary that the consent lives is young enough"
+    READABLE = "the stored bytes or their key are not what the ledger promises"
+    OWN_RECORD = "no such record is in the custody of this node"
+    TREATMENT = "the declared purpose is not treatment"
+    NOT_CLOSED = "the patient has closed it to this person or purpose"
+    HER_OWN = "it is another patient's, or of nobody known here"
+
+
+WORDS = {
+    GateRule.NOT_WITHDRAWN: "The custodian has withdrawn this item.",
+    GateRule.IN_TIME: "The time until which this could be read has passed. Ask the custodian again.",
+    GateRule.CONSENT_LIVES: (
+        "This patient's consent has ended. Ask the patient for a new one, or in danger of life declare an emergency."
+    ),
+    GateRule.LEASE: "It cannot be confirmed at the moment that the patient's consent still holds. Try again soon.",
+}
+"""Refusals that may be named: only after SAME_PERSON, SAME_PURPOSE and HELD, so only to a party of the consent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Allowed now, and until `until` (ms) if nothing changes: whoever holds it asks again by then, and per event."""
+
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Refused, and the rule that decided: never shown to whom it refuses."""
+
+    rule: GateRule
+
+
+Decision = Permit | Deny
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Which node decides, when by its clock (ms), and for how long the network lets a word of liveness count."""
+
+    me: Party
+    now: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """A person as the staff directory has her."""
+
+    person: bytes
+    shown_as: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedItem:
+    """An item of a disclosure, as its recipient's vault has it. Times are ms; `lives_at` is the notary's.
+
+    `consent_ended`: consumed, or closed by a signed withdrawal. `lives_at`: the newest time at which the notary said
+    that the consent lived (the disclosure's receipt says so, too); None where its newest word is that it does not.
+    """
+
+    recipient: Party
+    person: bytes
+    purpose: Purpose
+    released: bool
+    withdrawn: bool
+    read_until: int
+    consent_ended: bool
+    lives_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRecord:
+    """A version of a record in this node's own custody. `closed`: the patient's statements deny it to the asker."""
+
+    custodian: Party
+    has_key: bool
+    closed: bool
+
+
+Clause = tuple[GateRule, bool]
+
+
+def _first_broken(clauses: Iterable[Clause]) -> GateRule | None:
+    return next((rule for rule, holds in clauses if not holds), None)
+
+
+def _session_ends(session: Session) -> int:
+    return int(session.expires.timestamp() * MS)
+
+
+def _acts_here(session: Session, here: Here, *roles: Role) -> Iterable[Clause]:
+    yield GateRule.SESSION_LIVES, here.now < _session_ends(session)
+    yield GateRule.OF_THIS_NODE, session.organisation == here.me
+    yield GateRule.ROLE, session.role in roles
+
+
+def judge_disclosed(
+    session: Session,
+    staff: Staff | None,
+    item: DisclosedItem | None,
+    purpose: Purpose,
+    here: Here,
+) -> Decision:
+    """May this session's person open this item of a disclosure now? (Story, step e.)"""
+
+    def clauses() -> Iterable[Clause]:
+        yield from _acts_here(session, here, Role.CLINICIAN)
+        yield GateRule.STAFF, staff is not None
+        yield GateRule.HELD, item is not None and item.recipient == here.me
+        assert item is not None, "required above"
+        assert staff is not None, "required above"
+        yield GateRule.SAME_PERSON, item.person == staff.person
+        yield GateRule.SAME_PURPOSE, item.purpose == purpose
+        yield GateRule.RELEASED, item.released
+        yield GateRule.NOT_WITHDRAWN, not item.withdrawn
+        yield GateRule.IN_TIME, here.now < item.read_until
+        yield GateRule.CONSENT_LIVES, not item.consent_ended
+        yield GateRule.LEASE, item.lives_at is not None and here.now < item.lives_at + here.lease_ms
+
+    broken = _first_broken(clauses())
+    if broken is not None or item is None or item.lives_at is None:
+        return Deny(broken or GateRule.HELD)
+    return Permit(min(_session_ends(session), item.read_until, item.lives_at + here.lease_ms))
+
+
+def judge_own(
+    session: Session,
+    staff: Staff | None,
+    record: OwnRecord | None,
+    purpose: Purpose,
+    here: Here,
+) -> Decision:
+    """May a member of the custodian's staff open a record of its own custody now?"""
+
+    def clauses() -> Iterable[Clause]:
+        yield from _acts_here(session, here, Role.CLINICIAN)
+        yield GateRule.STAFF, staff is not None
+        yield GateRule.TREATMENT, purpose_covers("TREAT", purpose)
+        yield (
+            GateRule.OWN_RECORD,
+            record is not None and record.custodian == here.me and record.has_key,
+        )
+        yield GateRule.NOT_CLOSED, record is not None and not record.closed
+
+    broken = _first_broken(clauses())
+    return Permit(_session_ends(session)) if broken is None else Deny(broken)
+
+
+def judge_patient(
+    session: Session, patient: str | None, *, agent: Party | None, here: Here
+) -> Decision:
+    """May a patient see something of `patient` (this agent's own name) that is kept by `agent`: her own only."""
+    broken = _first_broken(
+        (
+            *_acts_here(session, here, Role.PATIENT),
+            (GateRule.HER_OWN, patient is not None and session.person_id == patient),
+            (GateRule.HELD, agent == here.me),
+        )
+    )
+    return Permit(_session_ends(session)) if broken is None else Deny(broken)
+
+
+def judge_staff_metadata(
+    session: Session, staff: Staff | None, *, person: bytes | None, here: Here
+) -> Decision:
+    """May staff see that something is there: what is for everybody here (`person` None), or for her alone?"""
+    broken = _first_broken(
+        (
+            *_acts_here(session, here, Role.CLINICIAN),
+            (GateRule.STAFF, staff is not None),
+            (
+                GateRule.SAME_PERSON,
+                person is None or (staff is not None and staff.person == person),
+            ),
+        )
+    )
+    return Permit(_session_ends(session)) if broken is None else Deny(broken)
+
+
+def judge_oversight(session: Session, here: Here) -> Decision:
+    """May a privacy officer or an auditor see this node's log, refusals and their reasons included?"""
+    roles = (Role.PRIVACY_OFFICER, Role.AUDITOR)
+    broken = _first_broken(_acts_here(session, here, *roles))
+    return Permit(_session_ends(session)) if broken is None else Deny(broken)
+
+
+def any_of(*decisions: Decision) -> Decision:
+    """Permit if one path permits; else the last refusal, that of the most particular path."""
+    permits = [each for each in decisions if isinstance(each, Permit)]
+    return max(permits, key=lambda each: each.until) if permits else decisions[-1]

@@ -1,0 +1,378 @@
+"""The one gate: every way by which data leaves this node asks here, and every reading is in the log before its bytes.
+
+Runs on the thread that owns the node's database connection, between the engine's turns. A stream asks again before
+each chunk and a subscription before each event (`may_open`, `app.watch`), so both end with what permitted them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import NamedTuple, Protocol
+
+from app.access import (
+    NOTHING_AVAILABLE,
+    WORDS,
+    Decision,
+    Deny,
+    DisclosedItem,
+    GateRule,
+    Here,
+    OwnRecord,
+    Permit,
+    Staff,
+    any_of,
+    judge_disclosed,
+    judge_oversight,
+    judge_own,
+    judge_patient,
+    judge_staff_metadata,
+)
+from app.auth.sessions import Session
+from app.blobs.cipher import BlobOpener
+from app.blobs.errors import BlobDamaged, BlobMissing
+from app.blobs.store import BlobStore
+from app.blobs.wrap import WrapContext
+from app.gate_facts import (
+    DisclosedFacts,
+    OwnFacts,
+    disclosed_facts,
+    disclosure_parties,
+    own_facts,
+    statement_parties,
+)
+from app.keystore.errors import UnknownKey
+from app.keystore.keys import KeyStore
+from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
+from app.storage.database import transaction
+from states.crypto.hashes import tagged_hash
+from states.decision import Outcome, Request, Statement, rule_on
+from states.errors import LedgerError
+from states.identity import Party, PatientId
+from states.parameters import ParametersHistory
+from states.state import StateRef, TransactionId
+from states.subjects.codes import Purpose
+from states.subjects.content import Content
+
+REFUSED_AFTER_MS = 50
+"""A refusal is given this long after it was asked for, whatever its reason: longer than any of them takes."""
+
+PERSON_SIZE = 16
+_UNREADABLE = (LedgerError, BlobMissing, BlobDamaged, UnknownKey)
+
+
+class AccessEnded(Exception):
+    """What permitted a stream has ended while it ran; `words` may be shown."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A record that is being read: its reading is durable. `chunks` yields verified plaintext, once.
+
+    Taking a chunk raises AccessEnded, or a BlobRefused, BlobMissing or BlobDamaged for bytes that are not genuine.
+    """
+
+    content: Content
+    custodian: Party
+    entry: int
+    superseded: int | None
+    until: int
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing is available. The edge answers at `answer_at` (ms by the node's clock), not sooner."""
+
+    words: str
+    answer_at: int
+
+
+class StaffDirectory(Protocol):
+    """Who works here."""
+
+    def practitioner(self, db: Connection, person: bytes) -> "NamedPerson | None": ...
+
+
+class NamedPerson(Protocol):
+    """An entry of the staff directory."""
+
+    @property
+    def person(self) -> bytes: ...
+    @property
+    def shown_as(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+class PatientsStatements(Protocol):
+    """What the patients of this custodian permit and deny."""
+
+    def statements(self, db: Connection, patient: str) -> list[Statement]: ...
+
+
+class _Source(NamedTuple):
+    """Where the bytes of one record come from, and what they must be."""
+
+    blob: str
+    commitment: bytes
+    size_class: int
+    data_key: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class GateParts:
+    """What the gate stands on; put together once by the composition root."""
+
+    me: Party
+    db: Connection
+    keys: KeyStore
+    blobs: BlobStore
+    log: ReadingLog
+    staff: StaffDirectory
+    statements: PatientsStatements
+    parameters: ParametersHistory
+    clock: Callable[[], int]
+
+
+class Gate:
+    """Decides, logs, then opens."""
+
+    def __init__(self, parts: GateParts) -> None:
+        self._parts = parts
+        self._db = parts.db
+
+    # -- what may be opened ----------------------------------------------------------------------------
+
+    def may_open(
+        self, session: Session, tx: TransactionId, item: int, purpose: Purpose
+    ) -> Decision:
+        """May this item of a disclosure be opened now? Nothing is logged: for lists, and for who holds it open."""
+        facts = disclosed_facts(self._db, tx, item)
+        return self._judge_disclosed(session, facts, purpose, self._here())
+
+    def may_open_own(self, session: Session, ref: StateRef, purpose: Purpose) -> Decision:
+        """May this record in this node's own custody be opened now? Nothing is logged."""
+        here, facts = self._here(), own_facts(self._db, ref, self._parts.me)
+        return self._judge_own(session, facts, purpose, here)
+
+    def read_record(
+        self, session: Session, tx: TransactionId, item: int, purpose: Purpose
+    ) -> Opened | Refused:
+        """Open an item of a disclosure for the person to whom it was disclosed (story, step e)."""
+        here, facts = self._here(), disclosed_facts(self._db, tx, item)
+        decision = self._judge_disclosed(session, facts, purpose, here)
+        of = NOBODY
+        if facts is not None and facts.item.recipient == here.me:
+            of = ChainOf(tx, None, facts.agent)
+        commitments = () if facts is None or facts.source is None else (facts.source.commitment,)
+        reading = self._reading(session, of, purpose, commitments)
+        if isinstance(decision, Deny) or facts is None or facts.source is None:
+            return self._refuse(reading, decision, here)
+        sealed = facts.source
+
+        def data_key() -> bytes:
+            context = WrapContext(tx, item, sealed.epoch)
+            return self._parts.keys.open_epoch(sealed.epoch, sealed.wrapped, context)
+
+        source = _Source(sealed.blob, sealed.commitment, sealed.size_class, data_key)
+        still = lambda: self.may_open(session, tx, item, purpose)  # noqa: E731 - one question, asked again
+        about = (sealed.content, facts.custodian, sealed.superseded)
+        return self._open(reading, source, decision, still, about)
+
+    def read_own(self, session: Session, ref: StateRef, purpose: Purpose) -> Opened | Refused:
+        """Open a record in this node's own custody for its staff; logged in the chain of the patient's enrolment."""
+        here, facts = self._here(), own_facts(self._db, ref, self._parts.me)
+        decision = self._judge_own(session, facts, purpose, here)
+        of = NOBODY
+        if facts is not None and facts.enrolled is not None:
+            of = ChainOf(None, PatientId(facts.enrolled), facts.agent)
+        commitments = () if facts is None else (facts.commitment,)
+        reading = self._reading(session, of, purpose, commitments)
+        if isinstance(decision, Deny) or facts is None:
+            return self._refuse(reading, decision, here)
+        wrapped, commitment = facts.key, facts.commitment
+
+        def data_key() -> bytes:
+            assert wrapped is not None, "a record without its key is refused"
+            return self._parts.keys.unwrap_at_rest(wrapped, commitment)
+
+        source = _Source(facts.blob, commitment, facts.size_class, data_key)
+        still = lambda: self.may_open_own(session, ref, purpose)  # noqa: E731 - as above
+        about = (facts.content, facts.custodian, None)
+        return self._open(reading, source, decision, still, about)
+
+    # -- what may be seen --------------------------------------------------------------------------------
+
+    def may_see_record(self, session: Session, ref: StateRef) -> Decision:
+        """May it be shown that this record exists: kind, code, labels, day? To staff of its custodian, and to her."""
+        here, facts = self._here(), own_facts(self._db, ref, self._parts.me)
+        if facts is None:
+            return self._nothing(session, here)
+        agent = None if facts.custodian == here.me else here.me
+        hers = judge_patient(session, facts.patient, agent=agent, here=here)
+        if facts.custodian != here.me:
+            return hers
+        return any_of(
+            hers, judge_staff_metadata(session, self._staff(session), person=None, here=here)
+        )
+
+    def may_see_disclosure(self, session: Session, tx: TransactionId) -> Decision:
+        """May it be shown that this was disclosed: to the patient, the person who asked, and for oversight."""
+        here, found = self._here(), disclosure_parties(self._db, tx)
+        if found is None:
+            return self._nothing(session, here)
+        hers = judge_patient(session, found.patient, agent=found.agent, here=here)
+        oversight = judge_oversight(session, here)
+        if found.recipient != here.me:
+            return any_of(hers, oversight)
+        staff = self._staff(session)
+        theirs = judge_staff_metadata(session, staff, person=found.person, here=here)
+        return any_of(hers, oversight, theirs)
+
+    def may_see_statement(self, session: Session, ref: StateRef) -> Decision:
+        """May this consent or restriction be shown? To the patient; for oversight; a consent to whom it is for.
+
+        A restriction is shown to nobody else: staff feel it, and are not told (architecture §2.7).
+        """
+        here, found = self._here(), statement_parties(self._db, ref)
+        if found is None:
+            return self._nothing(session, here)
+        hers = judge_patient(session, found.patient, agent=found.agent, here=here)
+        oversight = judge_oversight(session, here)
+        if found.recipient != here.me:
+            return any_of(hers, oversight)
+        staff = self._staff(session)
+        theirs = judge_staff_metadata(session, staff, person=found.person, here=here)
+        return any_of(hers, oversight, theirs)
+
+    def may_see_looks(self, session: Session, patient: str) -> Decision:
+        """May the list of who looked, with its alarms, be shown? To the patient herself, at her agent."""
+        here = self._here()
+        return judge_patient(session, patient, agent=here.me, here=here)
+
+    def may_see_log(self, session: Session) -> Decision:
+        """May this node's own reading log be shown, refusals and their reasons included?"""
+        return judge_oversight(session, self._here())
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def _here(self) -> Here:
+        now = self._parts.clock()
+        limits = self._parts.parameters.in_force(now)[1].limits
+        return Here(self._parts.me, now, limits.lease_ms)
+
+    def _nothing(self, session: Session, here: Here) -> Decision:
+        """The refusal for what is not there: through the same rules as what is another's."""
+        return judge_patient(session, None, agent=here.me, here=here)
+
+    def _staff(self, session: Session) -> Staff | None:
+        person = _person_of(session)
+        found = None if person is None else self._parts.staff.practitioner(self._db, person)
+        return None if found is None else Staff(found.person, found.shown_as, found.role)
+
+    def _judge_disclosed(
+        self, session: Session, facts: DisclosedFacts | None, purpose: Purpose, here: Here
+    ) -> Decision:
+        item: DisclosedItem | None = None if facts is None or facts.source is None else facts.item
+        return judge_disclosed(session, self._staff(session), item, purpose, here)
+
+    def _judge_own(
+        self, session: Session, facts: OwnFacts | None, purpose: Purpose, here: Here
+    ) -> Decision:
+        staff, record = self._staff(session), None
+        if facts is not None:
+            closed = staff is None or self._closed(staff, facts, purpose, here)
+            record = OwnRecord(facts.custodian, facts.key is not None, closed)
+        return judge_own(session, staff, record, purpose, here)
+
+    def _closed(self, staff: Staff, facts: OwnFacts, purpose: Purpose, here: Here) -> bool:
+        """Whether the patient denies it here: inside the custodian silence permits, a denial does not."""
+        if facts.patient is None:
+            return True
+        request = Request(here.me, staff.person, staff.role, purpose)
+        statements = self._parts.statements.statements(self._db, facts.patient)
+        policy = self._parts.parameters.in_force(here.now)[1].implicit_policy
+        ruling = rule_on(request, statements, policy, here.now)
+        return ruling.judge(facts.content).outcome is Outcome.DENY
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    def _open(
+        self,
+        reading: Reading,
+        source: _Source,
+        permit: Permit,
+        still: Callable[[], Decision],
+        about: tuple[Content, Party, int | None],
+    ) -> Opened | Refused:
+        try:
+            opener = BlobOpener(source.data_key(), source.commitment, source.size_class)
+            first = opener.open_chunk(0, self._parts.blobs.chunk(source.blob, 0))
+        except _UNREADABLE:
+            return self._refuse(reading, Deny(GateRule.READABLE), self._here())
+        entry = self._commit(reading)
+        content, custodian, superseded = about
+        chunks = self._stream(opener, source.blob, first, still)
+        return Opened(content, custodian, entry, superseded, permit.until, chunks)
+
+    def _stream(
+        self, opener: BlobOpener, blob: str, first: bytes, still: Callable[[], Decision]
+    ) -> Iterator[bytes]:
+        if first:
+            yield first
+        for index in range(1, opener.chunks):
+            decision = still()
+            if isinstance(decision, Deny):
+                raise AccessEnded(WORDS.get(decision.rule, NOTHING_AVAILABLE))
+            content = opener.open_chunk(index, self._parts.blobs.chunk(blob, index))
+            if content:
+                yield content
+
+    def _refuse(self, reading: Reading, decision: Decision, here: Here) -> Refused:
+        rule = decision.rule if isinstance(decision, Deny) else GateRule.HELD
+        refused = Reading(
+            reading.of,
+            reading.person,
+            reading.shown_as,
+            reading.role,
+            reading.purpose,
+            "refused",
+            reading.commitments,
+            why=rule.name,
+        )
+        self._commit(refused)
+        return Refused(WORDS.get(rule, NOTHING_AVAILABLE), here.now + REFUSED_AFTER_MS)
+
+    def _commit(self, reading: Reading) -> int:
+        # An open transaction would be somebody else's to commit: the entry might not be durable before the byte.
+        assert not self._db.in_transaction, "the gate is asked between turns"
+        with transaction(self._db):
+            return self._parts.log.append(self._db, self._parts.clock(), reading)
+
+    def _reading(
+        self, session: Session, of: ChainOf, purpose: Purpose, commitments: tuple[bytes, ...]
+    ) -> Reading:
+        staff = self._staff(session)
+        if staff is not None:
+            return Reading(
+                of, staff.person, staff.shown_as, staff.role, purpose, "read", commitments
+            )
+        # Somebody without a staff entry is named by nothing that the patient could use elsewhere.
+        person = tagged_hash("session-user", session.user_id.encode())[:PERSON_SIZE]
+        role = session.role.value.replace(" ", "-")
+        return Reading(
+            of, person, "somebody without a staff entry", role, purpose, "read", commitments
+        )
+
+
+def _person_of(session: Session) -> bytes | None:
+    """Return the 16 bytes that the session's person id spells in hexadecimal."""
+    try:
+        person = bytes.fromhex(session.person_id or "")
+    except ValueError:
+        return None
+    return person if len(person) == PERSON_SIZE else None

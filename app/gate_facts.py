@@ -1,0 +1,195 @@
+"""What the gate reads of the vault: one row an object, by primary keys."""
+
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from sqlalchemy import bindparam, select
+
+from app.access import DisclosedItem
+from app.storage.statements import sql, table_of
+from app.subjects.deciding import CONTENT, TERMS
+from app.subjects.tables import (
+    DisclosureItemRow,
+    DisclosureRow,
+    EnrolmentRow,
+    LivenessRow,
+    RecordRow,
+    StatementRow,
+)
+from states.identity import Party
+from states.state import StateRef
+from states.subjects.content import Content
+
+_D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
+_S, _L = table_of(StatementRow), table_of(LivenessRow)
+_R, _E = table_of(RecordRow), table_of(EnrolmentRow)
+
+_DISCLOSED = sql(
+    select(
+        _D.c.custodian,
+        _D.c.recipient,
+        _D.c.agent,
+        _D.c.person,
+        _D.c.purpose,
+        _D.c.read_until,
+        _D.c.at,
+        _S.c.consumed_seq,
+        _S.c.closed_at,
+        _S.c.end,
+        _L.c.at,
+        _L.c.live,
+        _I.c.commitment,
+        _I.c.blob,
+        _I.c.size_class,
+        _I.c.content,
+        _I.c.wrapped,
+        _I.c.epoch,
+        _I.c.withdrawn_at,
+        _I.c.superseded,
+    )
+    .select_from(_D)
+    .outerjoin(_I, (_I.c.tx == _D.c.tx) & (_I.c.item == bindparam("item")))
+    .outerjoin(_S, (_S.c.tx == _D.c.consent_tx) & (_S.c.idx == _D.c.consent_idx))
+    .outerjoin(_L, (_L.c.tx == _D.c.consent_tx) & (_L.c.idx == _D.c.consent_idx))
+    .where(_D.c.tx == bindparam("tx"))
+)
+_OWN = sql(
+    select(
+        _R.c.custodian,
+        _R.c.patient,
+        _R.c.commitment,
+        _R.c.blob,
+        _R.c.size_class,
+        _R.c.content,
+        _R.c.key,
+    ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
+)
+_ENROLLED = sql(
+    select(_E.c.patient, _E.c.agent)
+    .where(
+        _E.c.local == bindparam("local"),
+        _E.c.custodian == bindparam("custodian"),
+        _E.c.signed.is_not(None),
+    )
+    .limit(1)
+)
+_PARTIES = sql(
+    select(_D.c.recipient, _D.c.agent, _D.c.patient, _D.c.person).where(_D.c.tx == bindparam("tx"))
+)
+_STATED = sql(
+    select(_S.c.grantee, _S.c.agent, _S.c.patient, _S.c.terms).where(
+        _S.c.tx == bindparam("tx"), _S.c.idx == bindparam("idx")
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSource:
+    """An item's bytes as its recipient holds them."""
+
+    content: Content
+    commitment: bytes
+    blob: str
+    size_class: int
+    wrapped: bytes
+    epoch: int
+    superseded: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedFacts:
+    """A disclosure and one item of it; `source` is None where there is no such item."""
+
+    custodian: Party
+    agent: Party
+    item: DisclosedItem
+    source: SealedSource | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFacts:
+    """A version of a record; `enrolled` and `agent` are those of the patient's live enrolment here."""
+
+    custodian: Party
+    patient: str | None
+    enrolled: bytes | None
+    agent: Party | None
+    content: Content
+    commitment: bytes
+    blob: str
+    size_class: int
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Whom a disclosure or statement concerns; `person` is None where it is for everybody at the recipient."""
+
+    recipient: Party | None
+    agent: Party
+    patient: str | None
+    person: bytes | None
+
+
+def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | None:
+    """Return what is held of an item; None for a disclosure that is not here."""
+    row = db.execute(_DISCLOSED, {"tx": tx, "item": item}).fetchone()
+    if row is None:
+        return None
+    custodian, recipient, agent, person, purpose, read_until, at = row[:7]
+    consumed, closed, ends, stated_at, live = row[7:12]
+    commitment, blob, size_class, content, wrapped, epoch, withdrawn, superseded = row[12:]
+    source = None
+    if commitment is not None:
+        said = CONTENT.decode(content)
+        source = SealedSource(
+            said, commitment, blob, size_class, wrapped or b"", epoch or 0, superseded
+        )
+    lives_at = at if stated_at is None else max(at, stated_at)
+    about = DisclosedItem(
+        recipient=Party(recipient),
+        person=person,
+        purpose=purpose,
+        released=wrapped is not None,
+        withdrawn=withdrawn is not None,
+        read_until=read_until if ends is None else min(read_until, ends),
+        # A consent that is not held here (`ends` is None) counts as ended.
+        consent_ended=ends is None or consumed is not None or closed is not None,
+        lives_at=None if live == 0 else lives_at,
+    )
+    return DisclosedFacts(Party(custodian), Party(agent), about, source)
+
+
+def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
+    """Return what is held of a version of a record; None for one that is not here."""
+    row = db.execute(_OWN, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    if row is None:
+        return None
+    custodian, patient, commitment, blob, size_class, content, key = row
+    enrolled = db.execute(_ENROLLED, {"local": patient, "custodian": me}).fetchone()
+    return OwnFacts(
+        custodian=Party(custodian),
+        patient=patient,
+        enrolled=None if enrolled is None else enrolled[0],
+        agent=None if enrolled is None else Party(enrolled[1]),
+        content=CONTENT.decode(content),
+        commitment=commitment,
+        blob=blob,
+        size_class=size_class,
+        key=key,
+    )
+
+
+def disclosure_parties(db: Connection, tx: bytes) -> Parties | None:
+    """Return whom a disclosure concerns; None for one that is not here."""
+    row = db.execute(_PARTIES, {"tx": tx}).fetchone()
+    return None if row is None else Parties(Party(row[0]), Party(row[1]), row[2], row[3])
+
+
+def statement_parties(db: Connection, ref: StateRef) -> Parties | None:
+    """Return whom a consent or restriction concerns; None for one that is not here."""
+    row = db.execute(_STATED, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    if row is None:
+        return None
+    grantee = None if row[0] is None else Party(row[0])
+    return Parties(grantee, Party(row[1]), row[2], TERMS.decode(row[3]).person)
