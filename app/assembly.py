@@ -13,11 +13,13 @@ from app.subjects.consent import ConsentSubject
 from app.subjects.deciding import Deciding
 from app.subjects.disclosure import DisclosureSubject
 from app.subjects.enrolment import EnrolmentHandlers, Enrolments
-from app.subjects.handover import BLOB_PART, Handover
+from app.subjects.handover import Handover
 from app.subjects.notices import Notices
 from app.subjects.record import RecordSubject
 from app.subjects.restriction import RestrictionSubject
 from app.subjects.statement import Statements
+from app.subjects.transfer import Transfers
+from app.subjects.wrapped import BLOB_PART
 from app.vault.drafts import Drafts
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import LedgerHandlers
@@ -85,10 +87,14 @@ class Assembly:
         self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
         consents = ConsentSubject(self.ground, self.statements, self.deciding)
         restrictions = RestrictionSubject(self.ground, self.statements, self.deciding)
+        transfers = Transfers(self.ground, self.enrolments)
         self.vault.adopt(
             Subjects(
                 (self.records, consents, restrictions, self.disclosures),
-                {self.disclosures.contract.name: self.disclosures.judge},
+                {
+                    self.disclosures.contract.name: self.disclosures.judge,
+                    self.records.contract.name: transfers.judge,
+                },
             )
         )
         handlers: Handlers[Connection] = Handlers()
@@ -100,6 +106,7 @@ class Assembly:
             restrictions,
             self.disclosures,
             self.handover,
+            transfers,
             Notices(self.statements),
         ):
             part.register(handlers)

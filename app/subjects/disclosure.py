@@ -45,6 +45,7 @@ from states.subjects.disclosure import (
     Who,
     seal_places,
 )
+from states.tearoff import Tearoff
 from states.verifier import CheckedTransaction, VerifiedTransaction
 
 NUMBER_SIZE = 16
@@ -114,7 +115,7 @@ class DisclosureSubject:
         if any(item.held is None for item in checked.ledger.references):
             raise NotHeld("the consent of a disclosure is not held here")
 
-    def judge(self, step: Step, checked: CheckedTransaction, peer: Party, number: bytes) -> None:
+    def judge(self, step: Step, checked: CheckedTransaction, peer: Party, number: bytes) -> Tearoff:
         """At the recipient: a proposal is what the request with this number asked for, and no more."""
         row = step.unit.execute(_GET_ASKED, {"number": number}).fetchone()
         if row is None:
@@ -135,6 +136,7 @@ class DisclosureSubject:
         )
         if not as_asked:
             raise FlowRefused("not-as-asked", "the proposal is not what was asked for")
+        return checked.filtered.tearoff
 
     def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
         ledger = verified.checked.ledger

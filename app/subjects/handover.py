@@ -1,9 +1,7 @@
 """Keys and ciphertext of a disclosure: released by the custodian, kept wrapped by the recipient (story, step d)."""
 
 from sqlite3 import Connection
-from typing import Annotated
 
-import msgspec
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
@@ -22,6 +20,8 @@ from app.subjects.tables import (
     LivenessRow,
     RecordRow,
 )
+from app.subjects.transfer_handover import TransferHandover
+from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.subject import Step
@@ -40,13 +40,11 @@ from flows.subjects.blob import (
     Release,
     ReleaseKeys,
 )
-from states.encoding import Codec, encode
+from states.encoding import encode
 from states.errors import InvalidSignature, MalformedBytes
 from states.liveness import open_liveness
-from states.sizes import U32
 from states.state import STATE_REF, StateRef, TransactionId
 
-BLOB_PART = b"b"
 NOT_RELEASED = -1
 
 _DISCLOSURE, _ITEM, _ASKED = (
@@ -99,18 +97,6 @@ _LIVE_AT = sql(
 _KEEP_LIVENESS = sql(insert(_LIVENESS).prefix_with("OR REPLACE"))
 
 
-class WrappedKeys(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="wrapped-keys/1"
-):
-    """The part of a `Keys` message: each item's data key, wrapped for the receiver's epoch key, in order."""
-
-    epoch: U32
-    keys: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=65_535)]
-
-
-WRAPPED_KEYS = Codec(WrappedKeys, "wrapped keys")
-
-
 class Handover:
     """Answers what both sides of a release ask of their node."""
 
@@ -121,15 +107,35 @@ class Handover:
         self._statements = statements
         self._deciding = deciding
         self._blobs = blobs
+        self._transfers = TransferHandover(ground, blobs)
         self.me = ground.me
 
     def register(self, handlers: Handlers[Connection]) -> None:
-        handlers.on(ReleaseKeys, self.release)
+        """Answer for disclosures here, for transfers of custody by TransferHandover."""
+        moved = self._transfers
         handlers.on(KeepLiveness, self.keep_liveness)
-        handlers.on(KeepKeys, self.keep_keys)
-        handlers.on(MissingBlobs, self.missing)
-        handlers.on(FindChunks, self.find_chunks)
-        handlers.on(KeepBlob, self.keep_blob)
+        handlers.on(
+            ReleaseKeys,
+            lambda s, r: (self if self._is_mine(s, r.tx) else moved).release(s, r),
+        )
+        handlers.on(
+            KeepKeys, lambda s, r: (self if self._is_mine(s, r.tx) else moved).keep_keys(s, r)
+        )
+        handlers.on(
+            MissingBlobs,
+            lambda s, r: (self if self._is_mine(s, r.tx) else moved).missing(s, r.tx),
+        )
+        handlers.on(
+            FindChunks,
+            lambda s, r: (self if self._is_mine(s, r.tx) else moved).find_chunks(s, r),
+        )
+        handlers.on(
+            KeepBlob, lambda s, r: (self if self._is_mine(s, r.tx) else moved).keep_blob(s, r)
+        )
+
+    @staticmethod
+    def _is_mine(step: Step, tx: bytes) -> bool:
+        return step.unit.execute(_GET, {"tx": tx}).fetchone() is not None
 
     # -- the custodian's side ----------------------------------------------------------------------
 
@@ -246,9 +252,9 @@ class Handover:
         step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": step.now})
         return Done()
 
-    def missing(self, step: Step, request: MissingBlobs) -> Missing:
+    def missing(self, step: Step, tx: bytes) -> Missing:
         """See MissingBlobs."""
-        items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
+        items = step.unit.execute(_ITEMS, {"tx": tx}).fetchall()
         return Missing(tuple(item[0] for item in items if not self._blobs.has(item[2])))
 
     def keep_blob(self, step: Step, request: KeepBlob) -> Done:
@@ -264,8 +270,3 @@ class Handover:
         if row is None:
             raise NotHeld(f"no disclosure {tx.hex()[:16]} is here")
         return row
-
-
-def chunk_part(blob: str, index: int) -> bytes:
-    """Return the part id of a chunk: the text of the CID is 59 characters, so that ids stay below 64 bytes."""
-    return BLOB_PART + blob.encode("ascii") + index.to_bytes(4, "big")

@@ -15,6 +15,7 @@ from app.subjects.tables import (
     BatchRow,
     DisclosureItemRow,
     DisclosureRow,
+    IntroductionRow,
     RecordRow,
 )
 from app.vault.drafts import Output, Saying
@@ -40,13 +41,17 @@ from states.subjects.record import (
     RecordAmend,
     RecordContract,
     RecordPublish,
+    RecordTransfer,
+    TransferredContent,
     seal_places,
 )
+from states.subjects.terms import SubjectAt
 from states.verifier import CheckedTransaction, VerifiedTransaction
 
 BATCH_MAX = 1_000  # records a transaction: it stays within an envelope
 
 _BATCH, _RECORD = table_of(BatchRow), table_of(RecordRow)
+_INTRODUCTION = table_of(IntroductionRow)
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
 ADD_BATCH = sql(insert(_BATCH))
 _GET_BATCH = sql(
@@ -82,6 +87,11 @@ _END_RECORD = sql(
     update(_RECORD)
     .where(_RECORD.c.tx == bindparam("id"), _RECORD.c.idx == bindparam("index"))
     .values(consumed_seq=bindparam("seq"))
+)
+_INTRODUCED = sql(
+    select(_INTRODUCTION.c.agent, _INTRODUCTION.c.comes).where(
+        _INTRODUCTION.c.record_tx == bindparam("tx"), _INTRODUCTION.c.record_idx == bindparam("idx")
+    )
 )
 _DISCLOSED_TO = sql(
     select(_ITEM.c.tx, _DISCLOSURE.c.recipient)
@@ -152,6 +162,8 @@ class RecordSubject:
 
     def holders(self, step: Step, ledger: LedgerTransaction) -> Holders:
         """The custodian, and the agent of each patient: known by enrolment, for no record names one."""
+        if isinstance(ledger.commands[0].data, RecordTransfer):
+            return self._holders_of_transfer(step, ledger)
         holders: dict[Party, frozenset[str]] = {}
         for record in _records(ledger):
             holders[record.custodian] = frozenset({"custodian"})
@@ -163,6 +175,24 @@ class RecordSubject:
             for item in ledger.inputs:
                 holders |= self._ground.vault.holders_of(step.unit, item.ref.tx)
         return holders
+
+    def _holders_of_transfer(self, step: Step, ledger: LedgerTransaction) -> Holders:
+        """Both custodians, and the agent as each of the three knows it."""
+        ref = ledger.inputs[0].ref
+        ((_, new),) = ledger.outputs_of(MedicalRecord)
+        holders = {new.custodian: frozenset({"custodian"})}
+        introduced = step.unit.execute(_INTRODUCED, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        if introduced is not None and new.custodian == self.me:
+            return holders | {
+                Party(introduced[0]): frozenset({"agent"}),
+                Party(introduced[1]): frozenset({"former-custodian"}),
+            }
+        row = step.unit.execute(_GET_RECORD, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        if row is None or row[0] is None:
+            raise NotHeld("the transferred record is not known here")
+        agent = self._enrolments.of_local(step.unit, Party(row[4]), row[0]).agent
+        former = {Party(row[4]): frozenset({"former-custodian"})}
+        return holders | former | {agent: frozenset({"agent"})}
 
     def accept(self, step: Step, checked: CheckedTransaction) -> None:
         """Every patient of new records is enrolled at their custodian. Raises NotEnrolled."""
@@ -177,18 +207,46 @@ class RecordSubject:
         for item in ledger.inputs:
             step.unit.execute(_END_RECORD, {"id": item.ref.tx, "index": item.ref.index, "seq": seq})
             letters += self._superseded(step, ledger, item.ref)
-        abouts = {seal.sealed.about.index: about for seal, about in ledger.seals_of(About)}
+        described = self._described(step, ledger)
         rows = [
-            self._row(step, StateRef(ledger.id, index), record, abouts[index], seq)
+            self._row(step, StateRef(ledger.id, index), record, described[index], seq)
             for index, record in ledger.outputs_of(MedicalRecord)
-            if index in abouts
+            if index in described
         ]
         step.unit.executemany(_ADD_RECORD, rows)
         return letters
 
+    def _described(self, step: Step, ledger: LedgerTransaction) -> dict[int, tuple[str, Content]]:
+        """What this node calls the patient of each new record that concerns it, and what the record is."""
+        described = {}
+        for seal, about in ledger.seals_of(About):
+            custodian = _records(ledger)[0].custodian
+            _, local = self._enrolments.of_patient(step.unit, custodian, about.patient)
+            described[seal.sealed.about.index] = (local, about.content)
+        for _, moved in ledger.seals_of(TransferredContent):
+            local_name = self._name_in_transfer(step, ledger)
+            if local_name is not None:
+                described[0] = (local_name, moved.content)
+        return described
+
+    def _name_in_transfer(self, step: Step, ledger: LedgerTransaction) -> str | None:
+        """The new custodian's own name of the patient, the agent's handle; None at the old custodian."""
+        for _, named in ledger.seals_of(SubjectAt):
+            if named.party == self.me:
+                return self._enrolments.name_of(step.unit, named.patient)
+        ref = ledger.inputs[0].ref
+        row = step.unit.execute(_GET_RECORD, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        return None if row is None or row[4] == self.me else row[0]
+
     def _row(
-        self, step: Step, ref: StateRef, record: MedicalRecord, about: About, seq: int
+        self,
+        step: Step,
+        ref: StateRef,
+        record: MedicalRecord,
+        described: tuple[str, Content],
+        seq: int,
     ) -> dict[str, object]:
+        local, content = described
         key: bytes | None = None
         length: int | None = None
         resource_id: str | None = None
@@ -197,7 +255,6 @@ class RecordSubject:
             if staged is not None:
                 key, length, resource_id = staged[:3]
                 step.unit.execute(_DROP_STAGED, {"b": staged[3], "n": staged[4]})
-        _, local = self._enrolments.of_patient(step.unit, record.custodian, about.patient)
         return {
             "tx": ref.tx,
             "idx": ref.index,
@@ -207,10 +264,10 @@ class RecordSubject:
             "commitment": record.commitment,
             "blob": record.blob,
             "size_class": record.size_class,
-            "content": encode(about.content),
-            "category": about.content.category,
-            "kind": about.content.kind,
-            "day": about.content.day,
+            "content": encode(content),
+            "category": content.category,
+            "kind": content.kind,
+            "day": content.day,
             "key": key,
             "length": length,
             "resource_id": resource_id,

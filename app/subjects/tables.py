@@ -235,7 +235,48 @@ class LivenessRow(SQLModel, table=True):
 
 ENROLMENT_TABLES: tuple[type[SQLModel], ...] = (EnrolmentRow, OfferRow, PractitionerRow)
 STATEMENT_TABLES: tuple[type[SQLModel], ...] = (StatementRow, InForceRow)
-RECORD_TABLES: tuple[type[SQLModel], ...] = (BatchRow, RecordRow)
+
+
+class IntroductionRow(SQLModel, table=True):
+    """At a new custodian: whom an agent announced, and what this node made for the offer."""
+
+    __tablename__ = "introduction"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("introduction_record", "record_tx", "record_idx"),
+        {"sqlite_with_rowid": False},
+    )
+
+    token: bytes = Field(primary_key=True)
+    agent: str
+    patient: bytes
+    comes: str
+    record_tx: bytes | None = None
+    record_idx: int | None = None
+    leaf: bytes | None = None  # this node's sealed name of the patient, with its nonce
+    lock: bytes | None = None
+
+
+class TransferRow(SQLModel, table=True):
+    """At an old custodian: for whom the keys of a transferred record are to be wrapped."""
+
+    __tablename__ = "transfer"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    to: str
+    epoch: int
+    epoch_key: bytes
+    commitment: bytes
+    blob: str
+    size_class: int
+
+
+RECORD_TABLES: tuple[type[SQLModel], ...] = (
+    BatchRow,
+    RecordRow,
+    IntroductionRow,
+    TransferRow,
+)
 DISCLOSURE_TABLES: tuple[type[SQLModel], ...] = (
     DisclosureRow,
     DisclosureItemRow,

@@ -9,6 +9,7 @@ from flows.step import StepContext
 from states.contract import Contract, UnknownContract
 from states.identity import Party
 from states.ledger import LedgerTransaction
+from states.tearoff import Tearoff
 from states.verifier import CheckedTransaction, VerifiedTransaction
 
 Holders = Mapping[Party, frozenset[str]]
@@ -38,10 +39,10 @@ class Subject(Protocol):
         """Keep what the subject keeps beside the ledger; return the notices that this node now owes."""
 
 
-Judge = Callable[[Step, CheckedTransaction, Party, bytes], None]
+Judge = Callable[[Step, CheckedTransaction, Party, bytes], Tearoff]
 """Checks that a proposal of a peer is what this node asked for (the row that `bytes` names), before it signs.
 
-Raises a LedgerError.
+Returns the tear-off to hold: as it was brought, or with a component of this node's own revealed. Raises a LedgerError.
 """
 
 

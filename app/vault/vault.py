@@ -205,8 +205,10 @@ class Vault:
         keys = frozenset(signature.key for signature in signed.signatures)
         if not any(self._party_of(key) == peer for key in keys):
             raise FlowRefused("not-signed", "the proposer signs first")
-        judge(step, checked, peer, context)
-        return self._sign_and_hold(step, checked, signed.tearoff, signed.signatures, ())
+        shown = judge(step, checked, peer, context)
+        if shown is not signed.tearoff:
+            checked = self.check(step, SignedTransaction(shown, signed.signatures), held=False)
+        return self._sign_and_hold(step, checked, shown, signed.signatures, ())
 
     def add_signatures(
         self, step: Step, peer: Party, tx: TransactionId, more: tuple[TransactionSignature, ...]

@@ -51,3 +51,20 @@ def narrow(
     walker = _Narrower(shown, leaves, proof, keep)
     walker.walk((0, size), (0, len(shown)), (0, len(keep)), writing=True)
     return b"".join(walker.written)
+
+
+def hidden_spans(size: int, shown: tuple[int, ...]) -> list[Span]:
+    """Return the leaves [low, high) that each hash of the multi-proof of `shown` stands for, in order."""
+    spans: list[Span] = []
+
+    def walk(low: int, high: int, first: int, last: int) -> None:
+        if first == last:
+            spans.append((low, high))
+        elif high - low > 1:
+            middle = low + (1 << (high - low - 1).bit_length() - 1)
+            cut = bisect_left(shown, middle, first, last)
+            walk(low, middle, first, cut)
+            walk(middle, high, cut, last)
+
+    walk(0, size, 0, len(shown))
+    return spans

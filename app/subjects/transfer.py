@@ -1,0 +1,215 @@
+"""Transfer of custody at a node: introduced by the agent, named unseen by the new custodian, handed over by the old."""
+
+from sqlite3 import Connection
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from app.storage.statements import sql, table_of
+from app.subjects.deciding import CONTENT
+from app.subjects.disclosure import epoch_of
+from app.subjects.enrolment import Enrolments, NotEnrolled
+from app.subjects.tables import IntroductionRow, RecordRow, TransferRow
+from app.vault.drafts import NONCE_SIZE, Output, Saying
+from app.vault.ground import Ground
+from app.vault.ledger_handlers import part_of
+from app.vault.subject import Step
+from app.vault.vault import NotHeld, for_roles
+from flows.flow import FlowRefused
+from flows.services import Done, Held
+from flows.step import Handlers
+from flows.subjects.blob import Part
+from flows.subjects.record import (
+    Acceptance,
+    AcceptOffer,
+    BuildTransfer,
+    Introduction,
+    KeepIntroduction,
+    MakeIntroduction,
+    MakeOffer,
+)
+from states.builder import HiddenSeal, OpenSeal, seal_leaf
+from states.crypto.merkle import leaf_hash
+from states.crypto.policy import One
+from states.encoding import encode
+from states.groups import Group
+from states.identity import Party, PatientId
+from states.lock import LOCK
+from states.signed import PROVEN_TRANSACTION, ProvenTransaction
+from states.state import StateRef
+from states.subjects.record import (
+    MedicalRecord,
+    RecordTransfer,
+    TransferredContent,
+    seal_places,
+)
+from states.subjects.terms import SubjectAt
+from states.tearoff import Tearoff, open_tearoff
+from states.verifier import CheckedTransaction
+
+TOKEN_SIZE = 16
+SUBJECT_SEAL = 1  # its place in a transfer's sealed group; the record's content is at 0
+
+_INTRODUCTION, _RECORD = table_of(IntroductionRow), table_of(RecordRow)
+_TRANSFER = table_of(TransferRow)
+_ADD_INTRODUCTION = sql(insert(_INTRODUCTION).prefix_with("OR IGNORE"))
+_GET_INTRODUCTION = sql(
+    select(
+        _INTRODUCTION.c.agent,
+        _INTRODUCTION.c.patient,
+        _INTRODUCTION.c.comes,
+        _INTRODUCTION.c.leaf,
+        _INTRODUCTION.c.lock,
+    ).where(_INTRODUCTION.c.token == bindparam("token"))
+)
+_SET_OFFERED = sql(
+    update(_INTRODUCTION)
+    .where(_INTRODUCTION.c.token == bindparam("which"))
+    .values(
+        record_tx=bindparam("tx"),
+        record_idx=bindparam("idx"),
+        leaf=bindparam("sealed"),
+        lock=bindparam("made"),
+    )
+)
+_RECORD_HERE = sql(
+    select(_RECORD.c.patient, _RECORD.c.custodian, _RECORD.c.consumed_seq, _RECORD.c.content).where(
+        _RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx")
+    )
+)
+_ADD_TRANSFER = sql(insert(_TRANSFER))
+
+
+class Transfers:
+    """All three sides of a transfer."""
+
+    def __init__(self, ground: Ground, enrolments: Enrolments) -> None:
+        self._ground = ground
+        self._enrolments = enrolments
+        self.me = ground.me
+
+    def register(self, handlers: Handlers[Connection]) -> None:
+        handlers.on(MakeIntroduction, self.introduce)
+        handlers.on(KeepIntroduction, self.keep_introduction)
+        handlers.on(MakeOffer, self.make_offer)
+        handlers.on(AcceptOffer, self.accept_offer)
+        handlers.on(BuildTransfer, self.build)
+
+    # -- the agent -----------------------------------------------------------------------------------
+
+    def introduce(self, step: Step, request: MakeIntroduction) -> Introduction:
+        """See MakeIntroduction. The asker must be the record's custodian, and its patient one of this agent."""
+        row = self._record(step, request.record)
+        if row is None or row[1] != request.custodian or row[2] is not None or row[0] is None:
+            raise FlowRefused("nothing-available", "Nothing available.")
+        try:
+            enrolment = self._enrolments.of_local(step.unit, request.to, row[0])
+        except NotEnrolled:
+            raise FlowRefused("not-enrolled", "the patient is not enrolled there") from None
+        token = self._ground.entropy(TOKEN_SIZE)
+        return Introduction(token, enrolment.patient, request.custodian)
+
+    # -- the new custodian ---------------------------------------------------------------------------
+
+    def keep_introduction(self, step: Step, request: KeepIntroduction) -> Done:
+        """See KeepIntroduction."""
+        said = request.introduction
+        enrolment, _ = self._enrolments.of_patient(step.unit, self.me, said.patient)
+        if enrolment.agent != request.agent:
+            raise FlowRefused("other-agent", "the patient has another agent here")
+        row = {"token": said.token, "agent": request.agent, "patient": said.patient}
+        rest = {"record_tx": None, "record_idx": None, "leaf": None, "lock": None}
+        step.unit.execute(_ADD_INTRODUCTION, row | {"comes": said.comes} | rest)
+        return Done()
+
+    def accept_offer(self, step: Step, request: AcceptOffer) -> Acceptance:
+        """See AcceptOffer. The name of the patient is sealed here and enters the transfer by its hash alone."""
+        introduction = step.unit.execute(
+            _GET_INTRODUCTION, {"token": request.offer.token}
+        ).fetchone()
+        if introduction is None or introduction[2] != request.peer or introduction[3] is not None:
+            raise FlowRefused("not-announced", "nobody announced this record")
+        proven = PROVEN_TRANSACTION.decode(part_of(step, request.part))
+        verified = self._ground.vault.verifier.verify(proven, lambda _: None, held=False)
+        ref = request.offer.record
+        offered = dict(verified.checked.ledger.outputs_of(MedicalRecord)).get(ref.index)
+        if verified.checked.ledger.id != ref.tx or offered is None:
+            raise FlowRefused("not-as-offered", "the transaction is not that of the record")
+        if offered.custodian != request.peer:
+            raise FlowRefused("not-yours", "the record is another custodian's")
+        subject = SubjectAt(self.me, PatientId(introduction[1]))
+        place = seal_places(RecordTransfer(), 1)[SUBJECT_SEAL]
+        sealed = OpenSeal(place.holds(encode(subject)), self._ground.entropy(NONCE_SIZE))
+        leaf, lock = seal_leaf(sealed), self._ground.locks.make(step)
+        row = {"which": request.offer.token, "tx": ref.tx, "idx": ref.index}
+        step.unit.execute(_SET_OFFERED, row | {"sealed": leaf, "made": encode(lock)})
+        epoch, keys = epoch_of(step.now), self._ground.keys
+        if epoch not in keys.epochs():
+            keys.new_epoch(epoch)
+        return Acceptance(lock, leaf_hash(leaf), epoch, keys.epoch_public(epoch))
+
+    def judge(self, step: Step, checked: CheckedTransaction, peer: Party, token: bytes) -> Tearoff:
+        """Sign a transfer only if lock and hidden name are those that this node made; reveal the name to itself."""
+        row = step.unit.execute(_GET_INTRODUCTION, {"token": token}).fetchone()
+        ledger, filtered = checked.ledger, checked.filtered
+        if row is None or row[2] != peer or row[3] is None:
+            raise FlowRefused("not-announced", "nobody announced this record")
+        new = [record for _, record in ledger.outputs_of(MedicalRecord)]
+        mine = len(new) == 1 and new[0].custodian == self.me
+        lock = filtered.component(Group.LOCKS, 0)
+        if not mine or lock is None or LOCK.decode(lock) != LOCK.decode(row[4]):
+            raise FlowRefused("not-as-accepted", "the lock is not the one that was given")
+        return filtered.revealing(filtered.layout.position(Group.SEALED, SUBJECT_SEAL), row[3])
+
+    # -- the old custodian ---------------------------------------------------------------------------
+
+    def make_offer(self, step: Step, request: MakeOffer) -> Part:
+        """See MakeOffer: the record's transaction, with this output and its lock, and nothing sealed."""
+        row = self._record(step, request.record)
+        if row is None or row[1] != self.me or row[2] is not None:
+            raise NotHeld("no live record of this custodian")
+        proven = self._ground.vault.transaction(step.unit, request.record.tx)
+        assert isinstance(proven, ProvenTransaction), "a live record's transaction is notarised"
+        filtered = open_tearoff(for_roles(open_tearoff(proven.tearoff), frozenset()))
+        others = {
+            filtered.layout.position(group, index)
+            for group in (Group.OUTPUTS, Group.LOCKS)
+            for index in range(filtered.counts[group])
+            if index != request.record.index
+        }
+        shown = filtered.narrowed(at for at in filtered.tearoff.positions if at not in others)
+        return Part(
+            step.put_part(encode(ProvenTransaction(shown, proven.signatures, proven.receipt)))
+        )
+
+    def build(self, step: Step, request: BuildTransfer) -> Held:
+        """See BuildTransfer."""
+        ref, accepted = request.record, request.acceptance
+        row, state = self._record(step, ref), self._ground.vault.state(step.unit, ref)
+        if row is None or row[1] != self.me or row[2] is not None or state is None:
+            raise NotHeld("no live record of this custodian")
+        old = self._ground.vault.verifier.contracts.states.decode(state.data)
+        assert isinstance(old, MedicalRecord), "a record row names a record"
+        new = MedicalRecord(request.to, old.version, old.commitment, old.blob, old.size_class)
+        taker = self._ground.directory.identity_keys(request.to, step.now)
+        content = TransferredContent(CONTENT.decode(row[3]))
+        place = seal_places(RecordTransfer(), 1)[0]
+        said = Saying(
+            RecordTransfer(),
+            (One(self._ground.identity.key), One(min(taker))),
+            outputs=(Output(state.contract, new, accepted.lock),),
+            sealed=(place.holds(encode(content)), HiddenSeal(accepted.leaf)),
+            inputs=(ref,),
+        )
+        built = self._ground.drafts.build(step.now, said, state.notary)
+        row_of = {"tx": built.id, "to": request.to, "epoch": accepted.epoch}
+        what = {"commitment": old.commitment, "blob": old.blob, "size_class": old.size_class}
+        step.unit.execute(_ADD_TRANSFER, row_of | {"epoch_key": accepted.epoch_key} | what)
+        return self._ground.vault.hold(step, built.whole(), ())
+
+    def _record(
+        self, step: Step, ref: StateRef
+    ) -> tuple[str | None, str, int | None, bytes] | None:
+        row: tuple[str | None, str, int | None, bytes] | None
+        row = step.unit.execute(_RECORD_HERE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        return row

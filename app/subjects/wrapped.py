@@ -1,0 +1,27 @@
+"""Wrapped keys and chunks as they travel beside a handover's messages."""
+
+from typing import Annotated
+
+import msgspec
+
+from states.encoding import Codec
+from states.sizes import U32
+
+BLOB_PART = b"b"  # first byte of the ids that `chunk_part` makes
+
+
+class WrappedKeys(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="wrapped-keys/1"
+):
+    """The part of a `Keys` message: each item's data key, wrapped for the receiver's epoch key, in order."""
+
+    epoch: U32
+    keys: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=65_535)]
+
+
+WRAPPED_KEYS = Codec(WrappedKeys, "wrapped keys")
+
+
+def chunk_part(blob: str, index: int) -> bytes:
+    """Return the part id of a chunk: the text of a CID is 59 characters, so that ids stay within 64 bytes."""
+    return BLOB_PART + blob.encode("ascii") + index.to_bytes(4, "big")
