@@ -362,6 +362,6 @@ def _against(permit: Statement, denials: list[_Denial]) -> int:
 
 
 def _closed(forbid: Forbid, marks: Marks) -> Judgement:
-    unlabelled = any(r.decision == "deny" and r.misses_label(marks) for r in forbid.all_of)
+    unlabelled = any(rule.misses_label(marks) for rule in forbid.all_of)
     reason = Reason.UNLABELLED if unlabelled else forbid.reason
     return Judgement(Outcome.DENY, reason, forbid.by)

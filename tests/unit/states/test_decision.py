@@ -72,6 +72,8 @@ def test_the_nearest_consent_is_named_where_none_speaks() -> None:
     assert judged(request(), *said) == Judgement(
         NO_CONSENT, Reason.OTHER_PURPOSE, ref_of("other purpose")
     )
+    later = consent("later", purposes=codes("CLINTRCH"), at=200, index=2)
+    assert judged(request(), *said, later).by == ref_of("later")
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,7 @@ def test_each_consent_that_opens_an_item_is_named_latest_first() -> None:
         (("N",), "N", True),
         (("R",), "N", False),
         (("N", "R"), "N", False),
+        (("R", "U"), "N", False),
         (("N", "own-ward-7"), "N", True),
         ((), "V", False),
         (("own-ward-7",), "V", False),
@@ -230,6 +233,8 @@ def test_what_lacks_labels_says_so_and_only_then() -> None:
     closed = (consent("p"), restriction("r", labels=codes("R")))
     assert brief(judged(bare, *closed)) == (DENY, Reason.UNLABELLED)
     assert brief(judged(known, *closed)) == (DENY, Reason.RESTRICTED)
+    either = (consent("p"), restriction("r", labels=codes("HIV", "R")))
+    assert brief(judged(level_missing, *either)) == (DENY, Reason.RESTRICTED)
     but = consent("p", but_labels=codes("PSY"))
     assert brief(judged(bare, but)) == (DENY, Reason.UNLABELLED)
     assert brief(judged(request(labels=codes("PSY", "R")), but)) == (DENY, Reason.EXCEPTED)

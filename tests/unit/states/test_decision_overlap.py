@@ -149,14 +149,15 @@ def test_a_narrower_denial_takes_away_only_what_it_covers() -> None:
     assert judged(request(category="laboratory"), *said).outcome is PERMIT
 
 
-def test_one_permit_must_prevail_over_every_denial_alone() -> None:
+@pytest.mark.parametrize(("for_reed", "for_lab"), [(3, 4), (4, 3)])
+def test_one_permit_must_prevail_over_every_denial_alone(for_reed: int, for_lab: int) -> None:
     said = (
         denial("reed", person="reed", index=1),
         denial("lab", categories=codes("laboratory"), index=2),
-        consent("for reed", person="reed", index=3),
-        consent("for lab", categories=codes("laboratory"), index=4),
+        consent("for reed", person="reed", index=for_reed),
+        consent("for lab", categories=codes("laboratory"), index=for_lab),
     )
-    assert judged(request(), *said).outcome is DENY
+    assert judged(request(), *said) == Judgement(DENY, Reason.DENIED, ref_of("lab"))
     both = consent("both", person="reed", categories=codes("laboratory"), index=5)
     assert judged(request(), *said, both).opened_by == (ref_of("both"),)
 
