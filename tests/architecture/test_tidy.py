@@ -20,8 +20,9 @@ DUMPING_GROUNDS = {"utils", "util", "helpers", "common", "misc", "manager", "cor
 
 ELSEWHERE = re.compile(
     rb"(?<![\w./-])/(?:work|root|home/\w+|Users/\w+|tmp)/\w"  # a directory of somebody's machine
+    # where packages and images happen to come from
     rb"|\b(?:pypi|npmjs)\.(?:org|com)\b|\bpythonhosted\.org\b|--(?:extra-)?index-url"
-    rb"|\b(?:ghcr|quay)\.io\b|\bregistry\.[a-z0-9.-]+\.(?:com|dev|io|net|org)\b"  # where packages and images happen to come from
+    rb"|\b(?:ghcr|quay)\.io\b|\bregistry\.[a-z0-9.-]+\.(?:com|dev|io|net|org)\b"
 )
 BORROWED = ("app/web/static/graphiql/",)
 
