@@ -1,0 +1,441 @@
+"""The gate: every path under every rule, against an oracle that knows only which breakages forbid what."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import combinations
+
+import pytest
+
+from app.access import NOTHING_AVAILABLE, WORDS, Deny, GateRule, Permit
+from app.auth.sessions import Role, Session
+from app.gate import REFUSED_AFTER_MS, AccessEnded, Opened, Refused
+from app.watch import Watches
+from states.encoding import encode
+from states.identity import Party
+from states.reading import item_hash
+from states.state import StateRef, TransactionId
+from states.subjects.codes import Purpose
+from tests.contracts.cast import AGENT, DR_REED, MERCY, NOW, RIVERSIDE
+from tests.unit.app.gate_world import (
+    CONSENT,
+    DISCLOSED,
+    ELSEWHERE,
+    LOCAL,
+    LONG,
+    OTHER_PERSON,
+    OWN,
+    TEXT,
+    World,
+    session,
+    terms,
+)
+
+HOUR = 3_600_000
+
+
+class Asked:
+    """One question to the gate, as a breakage may change it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.session: Session = session()
+        self.purpose: Purpose = "TREAT"
+        self.tx, self.item = DISCLOSED, 0
+        self.ref = OWN
+
+
+Break = Callable[[Asked], None]
+
+
+def _expired(asked: Asked) -> None:
+    ends = asked.session.issued + timedelta(seconds=1)
+    asked.world.stated(live=True, at=NOW)
+    asked.session = Session("s", "u", asked.session.role, asked.session.person_id,
+                            asked.session.organisation, asked.session.issued, ends)  # fmt: skip
+    asked.world.now = NOW + 1_000
+
+
+def _of_another(asked: Asked) -> None:
+    asked.session = session(asked.session.role, asked.session.person_id, MERCY)
+
+
+def _role(role: Role) -> Break:
+    def change(asked: Asked) -> None:
+        asked.session = session(role, asked.session.person_id, Party(asked.session.organisation))
+
+    return change
+
+
+def _left(asked: Asked) -> None:
+    asked.world.change("UPDATE practitioner SET active = 0 WHERE person = ?", DR_REED)
+
+
+def _nobody(asked: Asked) -> None:
+    asked.session = session(asked.session.role, "no id", Party(asked.session.organisation))
+
+
+def _other_person(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure SET person = ?", OTHER_PERSON)
+
+
+def _other_purpose(asked: Asked) -> None:
+    asked.purpose = "HRESCH"
+
+
+def _no_disclosure(asked: Asked) -> None:
+    asked.tx = TransactionId(ELSEWHERE)
+
+
+def _no_item(asked: Asked) -> None:
+    asked.item = 7
+
+
+def _not_recipient(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure SET recipient = ?, custodian = ?", MERCY, RIVERSIDE)
+
+
+def _no_key(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure_item SET wrapped = NULL")
+
+
+def _withdrawn(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure_item SET withdrawn_at = ?", NOW)
+
+
+def _too_late(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure SET read_until = ?", NOW)
+
+
+def _consent_over(asked: Asked) -> None:
+    asked.world.change('UPDATE statement SET "end" = ?', NOW)
+
+
+def _consumed(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET consumed_seq = 9")
+
+
+def _closed(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET closed_at = ?", NOW)
+
+
+def _no_consent(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET tx = ?", ELSEWHERE)
+
+
+def _stale(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure SET at = ?", NOW - HOUR)
+
+
+def _dead(asked: Asked) -> None:
+    asked.world.stated(live=False, at=NOW - 1)
+
+
+def _damaged(asked: Asked) -> None:
+    asked.world.change("UPDATE disclosure_item SET commitment = ?", bytes(32))
+
+
+def _other_wrap(asked: Asked) -> None:
+    asked.world.change(
+        "UPDATE disclosure_item SET wrapped = (SELECT wrapped FROM disclosure_item WHERE item = 1)"
+    )
+
+
+# In the order in which the gate asks; the oracle knows nothing else.
+DISCLOSED_BREAKS: tuple[tuple[GateRule, Break], ...] = (
+    (GateRule.SESSION_LIVES, _expired),
+    (GateRule.OF_THIS_NODE, _of_another),
+    *((GateRule.ROLE, _role(role)) for role in Role if role is not Role.CLINICIAN),
+    (GateRule.STAFF, _left),
+    (GateRule.STAFF, _nobody),
+    (GateRule.HELD, _no_disclosure),
+    (GateRule.HELD, _no_item),
+    (GateRule.HELD, _not_recipient),
+    (GateRule.SAME_PERSON, _other_person),
+    (GateRule.SAME_PURPOSE, _other_purpose),
+    (GateRule.RELEASED, _no_key),
+    (GateRule.NOT_WITHDRAWN, _withdrawn),
+    (GateRule.IN_TIME, _too_late),
+    (GateRule.IN_TIME, _consent_over),
+    (GateRule.CONSENT_LIVES, _consumed),
+    (GateRule.CONSENT_LIVES, _closed),
+    (GateRule.CONSENT_LIVES, _no_consent),
+    (GateRule.LEASE, _stale),
+    (GateRule.LEASE, _dead),
+    (GateRule.READABLE, _damaged),
+    (GateRule.READABLE, _other_wrap),
+)
+
+
+def _not_treatment(asked: Asked) -> None:
+    asked.purpose = "HPAYMT"
+
+
+def _no_record(asked: Asked) -> None:
+    asked.ref = StateRef(TransactionId(ELSEWHERE), 0)
+
+
+def _not_ours(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET custodian = ?", MERCY)
+
+
+def _erased(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET key = NULL")
+
+
+def _restricted(asked: Asked) -> None:
+    asked.world.closes()
+
+
+def _own_damaged(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET commitment = ?", bytes(32))
+
+
+OWN_BREAKS: tuple[tuple[GateRule, Break], ...] = (
+    (GateRule.SESSION_LIVES, _expired),
+    (GateRule.OF_THIS_NODE, _of_another),
+    *((GateRule.ROLE, _role(role)) for role in Role if role is not Role.CLINICIAN),
+    (GateRule.STAFF, _left),
+    (GateRule.STAFF, _nobody),
+    (GateRule.TREATMENT, _not_treatment),
+    (GateRule.OWN_RECORD, _no_record),
+    (GateRule.OWN_RECORD, _not_ours),
+    (GateRule.OWN_RECORD, _erased),
+    (GateRule.NOT_CLOSED, _restricted),
+    (GateRule.READABLE, _own_damaged),
+)
+
+
+def _read(asked: Asked) -> Opened | Refused:
+    return asked.world.gate.read_record(asked.session, asked.tx, asked.item, asked.purpose)
+
+
+def _read_own(asked: Asked) -> Opened | Refused:
+    return asked.world.gate.read_own(asked.session, asked.ref, asked.purpose)
+
+
+PATHS = {"disclosed": (_read, DISCLOSED_BREAKS), "own": (_read_own, OWN_BREAKS)}
+EVERY_BREAK = [(path, at) for path, (_, breaks) in PATHS.items() for at in range(len(breaks))]
+EVERY_TWO = [
+    (path, pair)
+    for path, (_, breaks) in PATHS.items()
+    for pair in combinations(range(len(breaks)), 2)
+    if breaks[pair[0]][0] is not breaks[pair[1]][0]
+    # Where no consent is held, its end is not known either: these two cannot be met together.
+    and {breaks[at][1] for at in pair} != {_consent_over, _no_consent}
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_with_nothing_broken_the_bytes_come_and_the_reading_is_durable_first(path: str) -> None:
+    world = World()
+    opened = PATHS[path][0](Asked(world))
+    assert isinstance(opened, Opened)
+    ((entry, why),) = world.logged()  # before any byte was taken
+    assert (entry.outcome, entry.purpose, entry.shown_as, why) == (
+        "read",
+        "TREAT",
+        "Dr A. Reed",
+        "",
+    )
+    assert entry.disclosure == (DISCLOSED if path == "disclosed" else None)
+    assert b"".join(opened.chunks) == TEXT
+    assert not world.db.in_transaction
+
+
+@pytest.mark.parametrize(("path", "at"), EVERY_BREAK)
+def test_one_broken_rule_refuses_by_that_rule_and_is_logged(path: str, at: int) -> None:
+    read, breaks = PATHS[path]
+    asked = Asked(World())
+    world = asked.world
+    rule, change = breaks[at]
+    change(asked)
+    refused = read(asked)
+    assert isinstance(refused, Refused)
+    ((entry, why),) = world.logged()
+    assert (entry.outcome, why) == ("refused", rule.name)
+    assert refused.words == WORDS.get(rule, NOTHING_AVAILABLE)
+    assert refused.answer_at == world.now + REFUSED_AFTER_MS
+
+
+@pytest.mark.parametrize(("path", "pair"), EVERY_TWO)
+def test_of_two_broken_rules_the_first_decides(path: str, pair: tuple[int, int]) -> None:
+    read, breaks = PATHS[path]
+    asked = Asked(World())
+    world = asked.world
+    for at in reversed(pair):  # a break of the session would undo the other's, so the later first
+        breaks[at][1](asked)
+    assert isinstance(read(asked), Refused)
+    # Named by the first: so nobody learns from words what an earlier rule hides.
+    assert world.logged()[-1][1] == breaks[pair[0]][0].name
+
+
+def test_what_is_not_there_is_refused_in_the_words_of_what_is_anothers() -> None:
+    answers = set()
+    for change in (
+        _no_disclosure,
+        _no_item,
+        _not_recipient,
+        _other_person,
+        _other_purpose,
+        _no_key,
+    ):
+        asked = Asked(World())
+        change(asked)
+        refused = _read(asked)
+        assert isinstance(refused, Refused)
+        answers.add((refused.words, refused.answer_at))
+    assert answers == {(NOTHING_AVAILABLE, NOW + REFUSED_AFTER_MS)}
+
+
+def test_a_refusal_of_a_disclosed_item_is_told_to_the_patient_and_one_of_nothing_to_nobody() -> (
+    None
+):
+    asked = Asked(World())
+    world = asked.world
+    _closed(asked)
+    _read(asked)
+    asked.tx = TransactionId(ELSEWHERE)
+    _read(asked)
+    rows = world.db.execute("SELECT reported FROM reading ORDER BY idx").fetchall()
+    assert rows == [(0,), (1,)]
+
+
+def test_an_entry_names_its_item_by_a_salted_hash() -> None:
+    world = World()
+    _read(Asked(world))
+    (commitment,) = world.db.execute(
+        "SELECT commitment FROM disclosure_item WHERE item = 0"
+    ).fetchone()
+    (salt,) = world.db.execute("SELECT salt FROM reading").fetchone()
+    ((entry, _),) = world.logged()
+    assert entry.items == (item_hash(salt, commitment),)
+
+
+@pytest.mark.parametrize("change", [_closed, _consumed, _withdrawn, _too_late, _left, _dead])
+def test_a_stream_ends_before_its_next_chunk_when_what_permitted_it_ends(change: Break) -> None:
+    asked = Asked(World())
+    asked.item = 1
+    opened = _read(asked)
+    assert isinstance(opened, Opened)
+    first = next(opened.chunks)
+    assert LONG.startswith(first)
+    change(asked)
+    with pytest.raises(AccessEnded):
+        next(opened.chunks)
+
+
+def test_a_stream_that_stays_permitted_gives_all_of_it() -> None:
+    asked = Asked(World())
+    asked.item = 1
+    opened = _read(asked)
+    assert isinstance(opened, Opened)
+    assert b"".join(opened.chunks) == LONG
+
+
+def test_a_newer_word_of_the_notary_prolongs_reading_and_the_lease_ends_it() -> None:
+    asked = Asked(World())
+    world = asked.world
+    world.now = NOW - 60_000 + HOUR - 1
+    assert isinstance(_read(asked), Opened)
+    world.now += 1
+    assert isinstance(_read(asked), Refused)
+    world.stated(live=True, at=world.now - 10)
+    opened = _read(asked)
+    assert isinstance(opened, Opened)
+    assert opened.until == world.now - 10 + HOUR
+
+
+def test_the_gate_is_never_asked_inside_a_turn() -> None:
+    world = World()
+    world.db.execute("BEGIN IMMEDIATE")
+    with pytest.raises(AssertionError):
+        _read(Asked(world))
+
+
+def test_an_open_watch_ends_once_and_for_ever_with_what_permitted_it() -> None:
+    asked = Asked(World())
+    world = asked.world
+    watches, ended = Watches(), list[str]()
+
+    def ask() -> Permit | Deny:
+        return world.gate.may_open(asked.session, DISCLOSED, 0, "TREAT")
+
+    watch = watches.watch(ask, lambda: ended.append("ended"))
+    assert watches.sweep() == 0
+    assert watch.generation == 1
+    _closed(asked)
+    assert watches.sweep() == 1
+    world.change("UPDATE statement SET closed_at = NULL")
+    assert (watches.sweep(), watch.confirm(), len(watches)) == (0, False, 0)
+    assert ended == ["ended"]
+
+
+# -- what may be seen ------------------------------------------------------------------------------
+
+REED, HALE = DR_REED.hex(), OTHER_PERSON.hex()
+WHO = {
+    "Dr Reed": session(),
+    "Dr Hale": session(person=HALE),
+    "Ada": session(Role.PATIENT, LOCAL),
+    "another patient": session(Role.PATIENT, "another"),
+    "privacy officer": session(Role.PRIVACY_OFFICER, None),
+    "auditor": session(Role.AUDITOR, None),
+    "operator": session(Role.OPERATOR, None),
+    "a clinician of Mercy": session(organisation=MERCY),
+    "a privacy officer of Mercy": session(Role.PRIVACY_OFFICER, None, MERCY),
+    "nobody": session(person=None),
+}
+OVERSIGHT = {"privacy officer", "auditor"}
+SEES: dict[str, tuple[Callable[[World, Session], Permit | Deny], set[str]]] = {
+    "own record": (lambda w, s: w.gate.may_see_record(s, OWN), {"Dr Reed", "Dr Hale"}),
+    "no record": (
+        lambda w, s: w.gate.may_see_record(s, StateRef(TransactionId(ELSEWHERE), 0)),
+        set(),
+    ),
+    "disclosure": (lambda w, s: w.gate.may_see_disclosure(s, DISCLOSED), {"Dr Reed"} | OVERSIGHT),
+    "no disclosure": (lambda w, s: w.gate.may_see_disclosure(s, TransactionId(ELSEWHERE)), set()),
+    "consent": (lambda w, s: w.gate.may_see_statement(s, CONSENT), {"Dr Reed"} | OVERSIGHT),
+    "no consent": (lambda w, s: w.gate.may_see_statement(s, StateRef(CONSENT.tx, 1)), set()),
+    "log": (lambda w, s: w.gate.may_see_log(s), OVERSIGHT),
+}
+AT_AGENT: dict[str, tuple[Callable[[World, Session], Permit | Deny], set[str]]] = {
+    "record of Mercy": (lambda w, s: w.gate.may_see_record(s, OWN), {"Ada"}),
+    "disclosure": (lambda w, s: w.gate.may_see_disclosure(s, DISCLOSED), {"Ada"} | OVERSIGHT),
+    "consent": (lambda w, s: w.gate.may_see_statement(s, CONSENT), {"Ada"} | OVERSIGHT),
+    "who looked": (lambda w, s: w.gate.may_see_looks(s, LOCAL), {"Ada"}),
+    "content": (lambda w, s: w.gate.may_open(s, DISCLOSED, 0, "TREAT"), set()),
+}
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("path", SEES)
+def test_who_sees_what_at_a_recipient(path: str, who: str) -> None:
+    ask, seen_by = SEES[path]
+    assert isinstance(ask(World(), WHO[who]), Permit) == (who in seen_by)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("path", AT_AGENT)
+def test_who_sees_what_at_an_agent(path: str, who: str) -> None:
+    """The same rows where this node is the agent, and custodian and recipient are others."""
+    world = World()
+    world.change("UPDATE record SET custodian = ?, key = NULL", MERCY)
+    world.change("UPDATE disclosure SET recipient = ?, agent = ?", AGENT, RIVERSIDE)
+    world.change("UPDATE statement SET grantee = ?, agent = ?", AGENT, RIVERSIDE)
+    ask, seen_by = AT_AGENT[path]
+    assert isinstance(ask(world, WHO[who]), Permit) == (who in seen_by)
+
+
+def test_a_consent_for_everybody_at_the_recipient_is_seen_by_its_staff() -> None:
+    world = World()
+    world.change("UPDATE statement SET terms = ?", encode(terms(None)))
+    assert isinstance(world.gate.may_see_statement(WHO["Dr Hale"], CONSENT), Permit)
+
+
+def test_a_restriction_is_shown_to_no_staff() -> None:
+    world = World()
+    world.change("UPDATE statement SET grantee = NULL, custodian = ?", RIVERSIDE)
+    seen = [
+        who for who in WHO if isinstance(world.gate.may_see_statement(WHO[who], CONSENT), Permit)
+    ]
+    assert set(seen) == OVERSIGHT
