@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Protocol
 
@@ -60,8 +61,9 @@ class InlineChecker:
 
 
 def _serve(pipe: "Connection[bytes, bytes]") -> None:
-    while work := pipe.recv_bytes():
-        pipe.send_bytes(bytes(_verifies(*each) for each in _WORK.decode(work)))
+    with suppress(EOFError):  # the notary is gone, and so is the work
+        while work := pipe.recv_bytes():
+            pipe.send_bytes(bytes(_verifies(*each) for each in _WORK.decode(work)))
 
 
 class ProcessChecker:
