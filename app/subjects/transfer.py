@@ -137,6 +137,7 @@ class Transfers:
             raise FlowRefused("not-as-offered", "the transaction is not that of the record")
         if offered.custodian != request.peer:
             raise FlowRefused("not-yours", "the record is another custodian's")
+        self._ground.vault.see(step, ref, verified.checked.ledger.outputs[ref.index].state)
         subject = SubjectAt(self.me, PatientId(introduction[1]))
         place = seal_places(RecordTransfer(), 1)[SUBJECT_SEAL]
         sealed = OpenSeal(place.holds(encode(subject)), self._ground.entropy(NONCE_SIZE))

@@ -8,6 +8,7 @@ from app.vault.tables import (
     HolderRow,
     LockRow,
     OpeningRow,
+    SeenRow,
     StateRow,
     Status,
     TransactionRow,
@@ -83,6 +84,11 @@ ROLES = sql(
 
 ROLES_OF = sql(select(_HOLDER.c.party, _HOLDER.c.roles).where(_HOLDER.c.tx == bindparam("tx")))
 
+_SEEN = table_of(SeenRow)
+ADD_SEEN = sql(insert(_SEEN).prefix_with("OR IGNORE"))
+GET_SEEN = sql(
+    select(_SEEN.c.state).where(_SEEN.c.tx == bindparam("tx"), _SEEN.c.idx == bindparam("idx"))
+)
 _LOCK, _OPENING = table_of(LockRow), table_of(OpeningRow)
 ADD_LOCK = sql(insert(_LOCK))
 GET_LOCK = sql(select(_LOCK.c.owner).where(_LOCK.c.label == bindparam("label")))

@@ -115,9 +115,21 @@ class CheckpointRow(SQLModel, table=True):
     note: str
 
 
+class SeenRow(SQLModel, table=True):
+    """A state that was shown with its proof (an offered record) and is not recorded here: what a later check needs."""
+
+    __tablename__ = "ledger_seen"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    state: bytes
+
+
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
     TransactionRow,
     StateRow,
+    SeenRow,
     HolderRow,
     LockRow,
     OpeningRow,

@@ -6,11 +6,13 @@ from sqlite3 import Connection
 from app.storage.statements import creation
 from app.vault.statements import (
     ADD_HOLDER,
+    ADD_SEEN,
     ADD_STATE,
     ADD_TX,
     ADD_UPDATE,
     CONSUME,
     DROP_TX,
+    GET_SEEN,
     GET_STATE,
     GET_TX,
     HELD_BY,
@@ -96,9 +98,14 @@ class Vault:
     # -- reading -----------------------------------------------------------------------------------
 
     def state(self, db: Connection, ref: StateRef) -> TransactionState | None:
-        """Return a state that is held here, consumed or not."""
-        row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        """Return a state that is held here, consumed or not, or that was shown here with its proof."""
+        key = {"tx": ref.tx, "idx": ref.index}
+        row = db.execute(GET_STATE, key).fetchone() or db.execute(GET_SEEN, key).fetchone()
         return None if row is None else TRANSACTION_STATE.decode(row[0])
+
+    def see(self, step: Step, ref: StateRef, state: TransactionState) -> None:
+        """Keep a state of a verified transaction that this node does not record: it may be offered to it next."""
+        step.unit.execute(ADD_SEEN, {"tx": ref.tx, "idx": ref.index, "state": encode(state)})
 
     def is_live(self, db: Connection, ref: StateRef) -> bool:
         row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
@@ -362,12 +369,7 @@ class Vault:
 
     def _move_states(self, step: Step, verified: VerifiedTransaction, seq: int) -> None:
         ledger = verified.checked.ledger
-        consumed = [item for item in ledger.inputs if item.held is not None]
-        for item in consumed:
-            spender = step.unit.execute(
-                GET_STATE, {"tx": item.ref.tx, "idx": item.ref.index}
-            ).fetchone()[1]
-            assert spender in (None, ledger.id), "the notary let a state be consumed twice"
+        consumed = [item for item in ledger.inputs if self._consumes(step, item.ref, ledger.id)]
         step.unit.executemany(
             CONSUME,
             [
@@ -403,6 +405,13 @@ class Vault:
                 for kind, tx, idx, contract in ended + created
             ],
         )
+
+    @staticmethod
+    def _consumes(step: Step, ref: StateRef, by: TransactionId) -> bool:
+        """Whether a consumed state is recorded here: one that was only shown is none of this vault's."""
+        row = step.unit.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        assert row is None or row[1] in {None, by}, "the notary let a state be consumed twice"
+        return row is not None
 
 
 def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:

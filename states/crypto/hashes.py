@@ -1,11 +1,13 @@
 """Domain-separated SHA-256 (specification §1.4)."""
 
 import hmac
+from functools import lru_cache
 from hashlib import sha256
 
 HASH_SIZE = 32
 
 
+@lru_cache(256)  # names are constants of the code
 def domain(name: str) -> bytes:
     """Return the prefix that keeps one use of a hash or signature apart from every other."""
     return b"carecord/" + name.encode("ascii") + b"/1\0"

@@ -1,87 +1,18 @@
-"""The demo's story in one process: enrol, publish, grant, request, disclose, revoke, refuse."""
+"""The demo's story in one process: enrol, publish, grant, request, disclose, revoke, refuse; and its other branches."""
 
-import io
-
-import msgspec
 import pytest
 
-from app.blobs.cipher import seal
-from app.subjects.record import Staged
 from flows.store import Status
 from flows.subjects.consent import GrantConsent, RevokeConsent
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
-from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment, Practitioner
-from flows.subjects.record import PublishRecords
+from flows.subjects.enrolment import Practitioner
+from flows.subjects.record import AmendRecord, Published, TransferCustody
+from flows.subjects.restriction import Restrict
 from flows.subjects.statement import Stated
-from states.identity import PatientId
 from states.state import StateRef
-from states.subjects.codes import Category
-from states.subjects.content import Content
 from states.subjects.terms import Exceptions, Terms
+from tests.simulation.neighbours import ADA, DAY, REED, enrol, publish, result, stage
 from tests.simulation.village import Village
-
-ADA = b"ada-at-her-agent"
-DAY = 86_400_000
-REED = bytes(range(16))
-
-
-def result(
-    village: Village, name: str, flow_id: bytes, kind: type[msgspec.Struct]
-) -> msgspec.Struct:
-    row = village.nodes[name].engine.flow(flow_id)
-    assert row is not None
-    assert row.status == Status.DONE, (row.tag, Status(row.status), row.why)
-    return msgspec.msgpack.decode(row.result, type=kind)
-
-
-def enrol(village: Village, custodian: str, local: str) -> None:
-    node = village.nodes[custodian]
-    offer = result(
-        village, custodian, village.run(custodian, OfferEnrolment(local)), EnrolmentOffer
-    )
-    assert isinstance(offer, EnrolmentOffer)
-    code = node.enrolments.open_offer(offer)
-    flow_id = village.run("Agent", EnrolPatient(ADA, node.me, code))
-    row = village.nodes["Agent"].engine.flow(flow_id)
-    assert row is not None
-    assert row.status == Status.DONE, row
-
-
-def publish(
-    village: Village, custodian: str, local: str, documents: list[tuple[Category, bytes]]
-) -> bytes:
-    node = village.nodes[custodian]
-    enrolment = node.enrolments.of_local(node.db, node.me, local)
-    staged = []
-    for category, document in documents:
-        key = node.given.keys.new_data_key()
-        sealing = seal(io.BytesIO(document), key)
-        node.given.blobs.put(sealing)
-        sealed = sealing.sealed
-        staged.append(
-            Staged(
-                PatientId(enrolment.patient),
-                local,
-                Content(
-                    "Observation", "4548-4", "http://loinc.org", category, ("N",), "2026-11-22"
-                ),
-                sealed.commitment,
-                sealed.cid,
-                sealed.size_class,
-                sealed.length,
-                node.given.keys.wrap_at_rest(key, sealed.commitment),
-                "obs-1",
-            )
-        )
-    batch = village.entropy(16)
-    node.db.execute("BEGIN IMMEDIATE")
-    node.records.stage(node.db, batch, staged)
-    node.db.execute("COMMIT")
-    flow_id = village.run(custodian, PublishRecords(batch))
-    row = node.engine.flow(flow_id)
-    assert row is not None
-    assert row.status == Status.DONE, row
-    return flow_id
 
 
 @pytest.fixture
@@ -130,3 +61,81 @@ def test_the_story_from_enrolment_to_refusal(village: Village) -> None:
     assert row is not None
     assert row.status == Status.FAILED
     assert "consent has ended" in row.why
+
+
+def granted(village: Village) -> StateRef:
+    """Ada is enrolled, two records are published, Dr Reed has her consent for laboratory and medication."""
+    riverside = village.nodes["Riverside"]
+    riverside.enrolments.add_practitioner(
+        riverside.db, Practitioner(REED, "Dr A. Reed", "clinician")
+    )
+    village.nodes["Agent"].given.keys.add_patient(ADA)
+    enrol(village, "Mercy", "MRN 4711")
+    publish(village, "Mercy", "MRN 4711", [("laboratory", b"HbA1c 6.1 %"), ("note", b"a note")])
+    terms = Terms("permit", REED, None, ("TREAT",), ("laboratory", "medication"), ())
+    now = village.clock.now
+    mercy = village.party("Mercy")
+    grant = GrantConsent(ADA, mercy, riverside.me, now, now + 7 * DAY, terms, Exceptions((), ()))
+    return result(village, "Agent", village.run("Agent", grant), Stated).ref
+
+
+def disclosed(village: Village, consent: StateRef) -> Disclosed:
+    ask = RequestDisclosure(consent, REED, "TREAT", ())
+    return result(village, "Riverside", village.run("Riverside", ask), Disclosed)
+
+
+def items_at(village: Village, name: str, column: str) -> list[object]:
+    rows = village.nodes[name].db.execute(f"SELECT {column} FROM disclosure_item")
+    return [row[0] for row in rows]
+
+
+def test_only_what_the_consent_covers_is_disclosed(village: Village) -> None:
+    disclosed(village, granted(village))
+    assert items_at(village, "Riverside", "category") == ["laboratory"]
+    assert items_at(village, "Agent", "unannounced") == [0]
+
+
+def test_a_restriction_withdraws_what_was_disclosed_and_tells_no_reason(village: Village) -> None:
+    consent = granted(village)
+    disclosed(village, consent)
+    closing = Terms("deny", None, None, (), ("laboratory",), ())
+    village.run("Agent", Restrict(ADA, village.party("Mercy"), closing))
+    assert items_at(village, "Riverside", "withdrawn_at") == [village.clock.now]
+    held = village.nodes["Riverside"].db.execute(
+        "SELECT count(*) FROM ledger_state WHERE contract = 'restriction/1'"
+    )
+    assert held.fetchone() == (0,)
+    again = disclosed(village, consent)
+    assert (again.outcome, again.words) == ("refused", "Nothing available.")
+
+
+def test_a_newer_version_is_announced_to_who_has_the_old_one(village: Village) -> None:
+    consent = granted(village)
+    disclosed(village, consent)
+    mercy = village.nodes["Mercy"]
+    old = mercy.db.execute("SELECT tx, idx FROM record WHERE category = 'laboratory'").fetchone()
+    batch = stage(village, "Mercy", "MRN 4711", [("laboratory", b"HbA1c 6.2 %, corrected")])
+    village.run("Mercy", AmendRecord(StateRef(*old), batch))
+    assert items_at(village, "Riverside", "superseded") == [2]
+
+
+def test_custody_passes_without_a_common_name_of_the_patient(village: Village) -> None:
+    village.nodes["Agent"].given.keys.add_patient(ADA)
+    enrol(village, "Northside", "order book 93")
+    enrol(village, "Mercy", "MRN 4711")
+    published = publish(village, "Northside", "order book 93", [("laboratory", b"potassium 4.4")])
+    move = TransferCustody(
+        StateRef(published.tx, 0), village.party("Agent"), village.party("Mercy")
+    )
+    moved = result(village, "Northside", village.run("Northside", move), Published)
+    mercy, northside = village.nodes["Mercy"], village.nodes["Northside"]
+    row = mercy.db.execute("SELECT patient, key FROM record WHERE tx = ?", (moved.tx,)).fetchone()
+    assert row[0] == "MRN 4711"
+    assert row[1] is not None, "the new custodian has the data key in its own custody"
+    named = mercy.enrolments.of_local(mercy.db, mercy.me, "MRN 4711").patient
+    stored = northside.db.execute("SELECT tearoff FROM ledger_tx WHERE tx = ?", (moved.tx,))
+    assert named not in stored.fetchone()[0]
+    at_agent = village.nodes["Agent"].db.execute(
+        "SELECT patient FROM record WHERE tx = ?", (moved.tx,)
+    )
+    assert at_agent.fetchone() == (ADA.hex(),)
