@@ -40,12 +40,17 @@ class Registry:
         return name in self._responders
 
     def arguments(self, flow: Flow) -> tuple[str, bytes]:
-        """Return the tag and the encoded arguments of a flow; UnknownFlow where it is not registered."""
+        """Return the tag and the encoded arguments of a flow.
+
+        Raises UnknownFlow where it is not registered, OverLimit or MalformedBytes where it could not be read again.
+        """
         assert isinstance(flow, msgspec.Struct)
         tag = str(flow.__struct_config__.tag)
         if tag not in self._flows:
             raise UnknownFlow(f"no flow {tag} is registered")
-        return tag, encode(flow)
+        arguments = encode(flow)
+        self._flows[tag].decode(arguments)
+        return tag, arguments
 
     def coroutine(self, tag: str, arguments: bytes, context: Context) -> FlowCoroutine:
         """Return a flow that has not begun; UnknownFlow where its version is not registered."""
