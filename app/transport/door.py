@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from asyncio import AbstractEventLoop, Task
+from asyncio import AbstractEventLoop, Task, TimerHandle
 from collections import Counter
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ class Door:
         self._loop = loop
         self._socket: socket.socket | None = None
         self._strangers: Counter[str] = Counter()
-        self._accepting: Task[None] | None = None
+        self._resuming: TimerHandle | None = None
         self._entering: set[Task[None]] = set()
         self.turned_away = 0
 
@@ -49,27 +49,41 @@ class Door:
         )
         listening.settimeout(0)
         self._socket = listening
-        self._accepting = self._loop.create_task(self._accept(listening))
+        self._listen(listening)
         return int(listening.getsockname()[1])
 
     async def close(self) -> None:
         """Accept nobody any more, and drop whoever is still in the handshake."""
-        tasks = [*self._entering, *([self._accepting] if self._accepting else [])]
+        if self._resuming is not None:
+            self._resuming.cancel()
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        await asyncio.sleep(
+            0
+        )  # who was just admitted begins, so that its socket is somebody's to close
+        tasks = list(self._entering)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._socket is not None:
-            self._socket.close()
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            try:
-                connection, address = await self._loop.sock_accept(listening)
-            except OSError as refused:
-                _log.warning("cannot accept connections: %s", refused.strerror)
-                await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            self._admit(connection, str(address[0]))
+    def _listen(self, listening: socket.socket) -> None:
+        # Not `sock_accept`: cancelled at the wrong moment it loses a connection and never closes it.
+        self._resuming = None
+        self._loop.add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            for _ in range(self._limits.backlog):
+                connection, address = listening.accept()
+                self._admit(connection, str(address[0]))
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as refused:
+            _log.warning("cannot accept connections: %s", refused.strerror)
+            self._loop.remove_reader(listening)
+            self._resuming = self._loop.call_later(_PAUSE_SECONDS, self._listen, listening)
 
     def _admit(self, connection: socket.socket, address: str) -> None:
         crowded = self.strangers >= self._limits.strangers
@@ -77,6 +91,7 @@ class Door:
             self.turned_away += 1
             connection.close()
             return
+        connection.setblocking(False)  # noqa: FBT003  # socket's own signature
         self._strangers[address] += 1
         task = self._loop.create_task(self._enter(connection, address))
         self._entering.add(task)

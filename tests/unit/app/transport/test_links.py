@@ -1,6 +1,7 @@
 """Claims about links between nodes that keep the protocol: real sockets, real TLS, one process."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,19 @@ def test_two_that_stop_at_once_do_not_wait_for_each_other(tmp_path: Path) -> Non
             await asyncio.gather(a.transport.stop(), b.transport.stop())
 
     run(test())
+
+
+def test_a_node_that_stops_while_it_is_dialled_leaves_no_socket_open(tmp_path: Path) -> None:
+    async def test(at: int) -> None:
+        async with street(tmp_path / str(at)) as here:
+            a, b = await here.house(1), await here.house(2)
+            a.transport.want(b.party)
+            b.transport.want(a.party)
+            await asyncio.sleep(at * 0.001)  # anywhere in the handshake
+
+    for at in range(30):
+        run(test(at))
+        gc.collect()  # a socket that nobody closed warns here, and a warning is an error
 
 
 # -- back-pressure ---------------------------------------------------------------------------------
