@@ -8,12 +8,13 @@ from app.blobs.store import BlobStore
 from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.storage.flow_store import SqliteFlowStore
-from app.subjects.catalogue import CONTRACTS, registry
+from app.subjects.catalogue import CONTRACTS, NOTARY_CHANGE, registry
 from app.subjects.consent import ConsentSubject
 from app.subjects.deciding import Deciding
 from app.subjects.disclosure import DisclosureSubject
 from app.subjects.enrolment import EnrolmentHandlers, Enrolments
 from app.subjects.handover import Handover
+from app.subjects.notary_change import NotaryChangeSubject
 from app.subjects.notices import Notices
 from app.subjects.record import RecordSubject
 from app.subjects.restriction import RestrictionSubject
@@ -33,7 +34,7 @@ from states.crypto.keys import Key
 from states.groups import Group
 from states.identity import Party
 from states.parameters import Directory, ParametersHistory
-from states.state import STATE_REF
+from states.state import STATE_REF, StateRef, TransactionId
 from states.tearoff import open_tearoff
 from states.verifier import NOTARY, Verifier
 
@@ -87,10 +88,11 @@ class Assembly:
         self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
         consents = ConsentSubject(self.ground, self.statements, self.deciding)
         restrictions = RestrictionSubject(self.ground, self.statements, self.deciding)
+        moves = NotaryChangeSubject(self.ground, self.enrolments, NOTARY_CHANGE)
         transfers = Transfers(self.ground, self.enrolments)
         self.vault.adopt(
             Subjects(
-                (self.records, consents, restrictions, self.disclosures),
+                (self.records, consents, restrictions, self.disclosures, moves),
                 {
                     self.disclosures.contract.name: self.disclosures.judge,
                     self.records.contract.name: transfers.judge,
@@ -107,6 +109,7 @@ class Assembly:
             self.disclosures,
             self.handover,
             transfers,
+            moves,
             Notices(self.statements),
         ):
             part.register(handlers)
@@ -151,6 +154,11 @@ class Assembly:
             return state.notary, locks.liveness(self.db, (ref,))
         filtered = open_tearoff(self.vault.transaction(self.db, row).tearoff)
         notary = Party(NOTARY.decode(filtered.component(Group.NOTARY, 0) or b""))
+        if kind == "enter":
+            moved = self.vault.state(self.db, StateRef(TransactionId(row), 0))
+            if moved is None:
+                raise NotHeld("the change of notary is not recorded here")
+            return moved.notary, locks.entry(self.db, row)
         if kind == "notarise":
             return notary, locks.notarise(self.db, row)
         return notary, locks.status(self.db, row)

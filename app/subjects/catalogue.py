@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from flows.delivery import GiveTransactions, TakeDelivery
+from flows.notary_change import ChangeNotary, NoteEntry
 from flows.recovery import Recover, Remind
 from flows.registry import Answering, Registry
 from flows.subjects import consent, disclosure, enrolment, notice, record, restriction
@@ -12,15 +13,14 @@ from states.contract import Contracts
 from states.parameters import AllowedContract
 from states.subjects.consent import ConsentContract
 from states.subjects.disclosure import DisclosureContract
-from states.subjects.notary_change import with_notary_change
+from states.subjects.notary_change import NotaryChangeContract
 from states.subjects.record import RecordContract
 from states.subjects.restriction import RestrictionContract
 
-CONTRACTS = Contracts(
-    with_notary_change(
-        (RecordContract(), ConsentContract(), RestrictionContract(), DisclosureContract())
-    )
+NOTARY_CHANGE = NotaryChangeContract(
+    (RecordContract(), ConsentContract(), RestrictionContract(), DisclosureContract())
 )
+CONTRACTS = Contracts((*NOTARY_CHANGE.subjects, NOTARY_CHANGE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,9 @@ class Conversations:
 
 
 SUBJECTS = (
-    Conversations("ledger", (Recover,), (TakeDelivery, GiveTransactions, Remind)),
+    Conversations(
+        "ledger", (Recover, ChangeNotary), (TakeDelivery, GiveTransactions, Remind, NoteEntry)
+    ),
     Conversations("enrolment", enrolment.FLOWS, enrolment.RESPONDERS),
     Conversations("record", record.FLOWS, record.RESPONDERS),
     Conversations("consent", consent.FLOWS, consent.RESPONDERS),

@@ -11,7 +11,6 @@ from app.subjects.statement import LiveStatement
 from app.subjects.tables import DisclosureItemRow, DisclosureRow, RecordRow, StatementRow
 from app.vault.ground import Ground
 from app.vault.subject import Step
-from app.vault.tables import StateRow
 from flows.notices import Letter, Withdrawn
 from flows.subjects.disclosure import AskFor
 from states.decision import (
@@ -27,7 +26,7 @@ from states.decision import (
 from states.encoding import Codec
 from states.identity import Party
 from states.ledger import LedgerTransaction
-from states.state import TRANSACTION_STATE, StateRef, TransactionId
+from states.state import StateRef, TransactionId
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, SubjectAt, Terms
 
@@ -35,7 +34,7 @@ CONTENT: Codec[Content] = Codec(Content, "content of a record", 4_096)
 TERMS: Codec[Terms] = Codec(Terms, "terms", 1 << 16)
 EXCEPTIONS: Codec[Exceptions] = Codec(Exceptions, "exceptions", 1 << 16)
 
-_RECORD, _STATEMENT, _STATE = table_of(RecordRow), table_of(StatementRow), table_of(StateRow)
+_RECORD, _STATEMENT = table_of(RecordRow), table_of(StatementRow)
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _RECORDS_OF = sql(
     select(
@@ -64,10 +63,8 @@ _STATEMENTS_OF = sql(
         _STATEMENT.c.at,
         _STATEMENT.c.log_index,
         _STATEMENT.c.since,
-        _STATE.c.state,
-    )
-    .join(_STATE, (_STATE.c.tx == _STATEMENT.c.tx) & (_STATE.c.idx == _STATEMENT.c.idx))
-    .where(
+        _STATEMENT.c.notary,
+    ).where(
         _STATEMENT.c.patient == bindparam("patient"),
         _STATEMENT.c.custodian == bindparam("custodian"),
         _STATEMENT.c.consumed_seq.is_(None),
@@ -189,11 +186,11 @@ class Deciding:
         return {"patient": patient, "custodian": self._ground.me}
 
 
-_Row = tuple[bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, int, bytes]
+_Row = tuple[bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, int, str]
 
 
 def _statement(row: _Row) -> Statement:
-    tx, idx, grantee, start, end, terms, exceptions, at, log_index, since, state = row
+    tx, idx, grantee, start, end, terms, exceptions, at, log_index, since, notary = row
     kind = StatementKind.RESTRICTION if grantee is None else StatementKind.CONSENT
     return Statement(
         ref=StateRef(TransactionId(tx), idx),
@@ -202,7 +199,7 @@ def _statement(row: _Row) -> Statement:
         terms=TERMS.decode(terms),
         start=start,
         end=end,
-        place=LogPlace(TRANSACTION_STATE.decode(state).notary, at, log_index),
+        place=LogPlace(Party(notary), at, log_index),
         exceptions=NOTHING_EXCEPTED if exceptions is None else EXCEPTIONS.decode(exceptions),
         in_force_since=since if kind is StatementKind.RESTRICTION else 0,
     )

@@ -160,6 +160,7 @@ class Statements:
                 "end": new.end if isinstance(new, Consent) else None,
                 "terms": encode(terms[0]),
                 "exceptions": encode(exceptions[0]) if exceptions else None,
+                "notary": ledger.notary,
                 "at": verified.receipt.entry.at,
                 "log_index": verified.receipt.index,
                 "since": step.now,

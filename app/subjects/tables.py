@@ -81,7 +81,8 @@ class StatementRow(SQLModel, table=True):
     end: int | None = None
     terms: bytes
     exceptions: bytes | None = None
-    at: int  # the notary's time, ms: what "later" means
+    notary: str  # that entered it first, with its time (ms) and index: what "later" means
+    at: int
     log_index: int
     since: int  # in force here since, ms
     created_seq: int

@@ -23,11 +23,12 @@ Entropy = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A state to create: its contract, its data, its lock."""
+    """A state to create: its contract, its data, its lock; its notary, where it moves to another."""
 
     contract: str
     data: Data
     lock: SpendLock
+    notary: Party | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Drafts:
             inputs=saying.inputs,
             references=saying.references,
             outputs=tuple(
-                TransactionState(output.contract, at, encode(output.data))
+                TransactionState(output.contract, output.notary or at, encode(output.data))
                 for output in saying.outputs
             ),
             locks=tuple(output.lock for output in saying.outputs),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from sqlite3 import Connection
 
 from app.keystore.keys import KeyStore
-from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_LOCK, GET_OPENING
+from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_ENTRY, GET_LOCK, GET_OPENING
 from app.vault.subject import Step
 from app.vault.vault import NotHeld, Vault
 from states.crypto.keys import Key
@@ -22,6 +22,7 @@ from states.lock import (
     nullifier,
 )
 from states.notarisation import (
+    EntryRequest,
     LivenessQuestion,
     LivenessRequest,
     LockSignature,
@@ -43,6 +44,8 @@ SHOWN_TO_NOTARY = (
     Group.WINDOW,
     Group.PARAMETERS,
 )
+
+SHOWN_FOR_ENTRY = (Group.NOTARY, Group.WINDOW, Group.PARAMETERS)
 
 
 class Locks:
@@ -67,6 +70,10 @@ class Locks:
         """Return (salt, policy digest) of a lock of this node's making, for those who may refer to it."""
         signer, salt = self._open(db, lock)
         return salt, policy_digest(One(signer.key))
+
+    def lock_of(self, db: Connection, ref: StateRef) -> SpendLock:
+        """Return the lock of a state whose transaction is recorded here; raises NotHeld."""
+        return self._shown_lock(db, ref)[0]
 
     def is_mine(self, db: Connection, lock: SpendLock) -> bool:
         """Whether this node made the lock: what an owner looks for before it signs."""
@@ -105,6 +112,17 @@ class Locks:
         )
         refers = tuple(self._refer(db, ref) for ref in references)
         return encode(NotarisationRequest(shown, spends, refers, signatures))
+
+    def entry(self, db: Connection, tx: bytes) -> bytes:
+        """Return the encoded request to enter a recorded change of notary in the new notary's log."""
+        recorded = self._vault.transaction(db, tx)
+        if not isinstance(recorded, ProvenTransaction):
+            raise NotHeld(f"transaction {tx.hex()[:16]} is not notarised")
+        filtered = open_tearoff(recorded.tearoff)
+        shown = filtered.narrowed(
+            at for group in SHOWN_FOR_ENTRY for at in filtered.layout.positions(group)
+        )
+        return encode(EntryRequest(shown, recorded.receipt))
 
     def status(self, db: Connection, tx: bytes) -> bytes:
         return encode(StatusRequest(TransactionId(tx), self._vault.window_end(db, tx)))
@@ -148,4 +166,15 @@ class Locks:
         if component is None:
             raise NotHeld(f"the lock of {ref.tx.hex()[:16]}:{ref.index} is not shown here")
         shown = filtered.narrowed((filtered.layout.position(Group.LOCKS, ref.index),))
-        return LOCK.decode(component), shown, self._vault.log_index(db, ref.tx)
+        return LOCK.decode(component), shown, self._index_at_notary(db, ref)
+
+    def _index_at_notary(self, db: Connection, ref: StateRef) -> int:
+        """Where the log of the state's notary has its creating transaction: a change of notary has two places."""
+        state = self._vault.state(db, ref)
+        assert state is not None, "a lock is opened of a state that is held"
+        key = {"tx": ref.tx, "notary": state.notary}
+        row = db.execute(GET_ENTRY, key).fetchone()
+        if row is not None:
+            index: int = row[0]
+            return index
+        return self._vault.log_index(db, ref.tx)

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import sql, table_of
 from app.vault.tables import (
+    EntryRow,
     HolderRow,
     LockRow,
     OpeningRow,
@@ -96,5 +97,13 @@ ADD_OPENING = sql(insert(_OPENING).prefix_with("OR REPLACE"))
 GET_OPENING = sql(
     select(_OPENING.c.salt, _OPENING.c.policy_digest).where(
         _OPENING.c.tx == bindparam("tx"), _OPENING.c.idx == bindparam("idx")
+    )
+)
+
+_ENTRY = table_of(EntryRow)
+ADD_ENTRY = sql(insert(_ENTRY).prefix_with("OR IGNORE"))
+GET_ENTRY = sql(
+    select(_ENTRY.c.log_index).where(
+        _ENTRY.c.tx == bindparam("tx"), _ENTRY.c.notary == bindparam("notary")
     )
 )

@@ -126,10 +126,23 @@ class SeenRow(SQLModel, table=True):
     state: bytes
 
 
+class EntryRow(SQLModel, table=True):
+    """Where another notary's log has a change of notary: what opens the moved state's lock there."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    notary: str = Field(primary_key=True)
+    log_index: int
+    receipt: str
+
+
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
     TransactionRow,
     StateRow,
     SeenRow,
+    EntryRow,
     HolderRow,
     LockRow,
     OpeningRow,
