@@ -130,6 +130,11 @@ def load_config(path: Path, environment: Mapping[str, str]) -> NodeConfig:
     return config
 
 
+def usual_folders(folder: Path) -> Folders:
+    """Return where a node keeps its things below its own folder, unless its file says otherwise."""
+    return Folders(folder / "keys", folder / "data", folder / "blobs", folder / "map")
+
+
 def make_folders(folders: Folders) -> None:
     """Make the folders that are not there, for their owner only."""
     for _, path in folders.named():

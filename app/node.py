@@ -11,12 +11,13 @@ from pathlib import Path
 
 from app.assembly import Assembly, Surroundings
 from app.blobs.folder import FolderBlobStore
+from app.config import Folders, make_folders, usual_folders
 from app.keystore.file import FileKeyStore, open_key_store
 from app.network.bootstrap import KEY_FILE, TLS_FILE
 from app.network.exchange import map_handler, refresh
 from app.network.folder import MapFolder
 from app.network.network_map import NetworkMap
-from app.pump import Pump, Watcher
+from app.pump import Meter, Pump, Watcher, unmetered
 from app.storage.database import open_database
 from app.transport.certificate import open_tls_key
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
@@ -27,8 +28,6 @@ from states.identity import Party
 
 _log = logging.getLogger("carecord.node")
 
-MAP_FOLDER = "map"
-BLOB_FOLDER = "blobs"
 DATABASE = "node.db"
 NAME_FILE = "party"
 MAP_SECONDS = 60.0  # how often a peer is asked for news of the map
@@ -42,25 +41,34 @@ def clock() -> int:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Opening:
-    """What it takes to open a node's folder: where, in which network (its pinned id), with which passphrase."""
+    """What it takes to open a node's folder: where, in which network (its pinned id), with which passphrase.
+
+    `folders` says where its parts lie, if not at their usual places in it.
+    """
 
     folder: Path
     network: bytes
     passphrase: str
     transport: TransportSettings = field(default_factory=TransportSettings)
+    folders: Folders | None = None
+
+    @property
+    def places(self) -> Folders:
+        return self.folders or usual_folders(self.folder)
 
 
 class OpenFolder:
     """A node's folder: its name, key store, map and TLS key. What a member and a notary have in common."""
 
     def __init__(self, opening: Opening) -> None:
-        self.folder = opening.folder
+        self.folders = folders = opening.places
+        make_folders(folders)
         self.keys: FileKeyStore = open_key_store(
-            opening.folder / KEY_FILE, opening.passphrase, os.urandom
+            folders.keys / KEY_FILE, opening.passphrase, os.urandom
         )
-        self.map = NetworkMap(opening.network, MapFolder(opening.folder / MAP_FOLDER), clock)
-        self.me = Party((opening.folder / NAME_FILE).read_text("ascii").strip())
-        tls = open_tls_key(self.keys, (opening.folder / TLS_FILE).read_bytes())
+        self.map = NetworkMap(opening.network, MapFolder(folders.map), clock)
+        self.me = Party((folders.keys / NAME_FILE).read_text("ascii").strip())
+        tls = open_tls_key(self.keys, (folders.keys / TLS_FILE).read_bytes())
         self.credentials = Credentials(self.me, self.keys, tls)
 
     def close(self) -> None:
@@ -76,11 +84,13 @@ class MemberNode:
         *,
         serve: Mapping[str, Handler] | None = None,
         watchers: Sequence[Watcher] = (),
+        meter: Meter = unmetered,
     ) -> None:
         opened = OpenFolder(opening)
         self.map, self.me, self.keys = opened.map, opened.me, opened.keys
-        self.db = open_database(opening.folder / DATABASE)
-        self.blobs = FolderBlobStore(opening.folder / BLOB_FOLDER)
+        self.folders = opened.folders
+        self.db = open_database(opened.folders.data / DATABASE)
+        self.blobs = FolderBlobStore(opened.folders.blobs)
         self.assembly = Assembly(
             Surroundings(
                 me=opened.me,
@@ -95,7 +105,7 @@ class MemberNode:
                 entropy=os.urandom,
             )
         )
-        self.pump = Pump(self.assembly, watchers)
+        self.pump = Pump(self.assembly, watchers, meter)
         self.transport = Transport(
             opened.credentials,
             opened.map,

@@ -14,6 +14,7 @@ from app.transport.kinds import CHECKPOINT, MAP, NOTARY, TILE
 from app.transport.transport import Transport
 from flows.envelope import Envelope, Hello
 from notaries.log import LogSigner, ServedLog
+from notaries.queue import QueueLimits
 from notaries.request import RequestChecker
 from notaries.service import NotaryService
 from notaries.signatures import SignatureChecker
@@ -23,7 +24,6 @@ from states.identity import Party
 
 _log = logging.getLogger("carecord.notary")
 
-STORE_FOLDER = "log"
 SEAL_LABEL = b"notary-row-seals"
 INCARNATION = bytes(16)  # a notary has no numbered stream: nothing of it can be restored or lost
 
@@ -53,7 +53,12 @@ class _NoFlows:
 class NotaryNode:
     """One process: links on the event loop, the notary's thread beside it."""
 
-    def __init__(self, opening: Opening, signatures: SignatureChecker | None = None) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        signatures: SignatureChecker | None = None,
+        limits: QueueLimits | None = None,
+    ) -> None:
         opened = OpenFolder(opening)
         self.map, self.me = opened.map, opened.me
         info = opened.map.parameters().notary(opened.me)
@@ -64,9 +69,8 @@ class NotaryNode:
             HandleSigner(opened.keys, NodeKey.NOTARY_LOG),
             HandleSigner(opened.keys, NodeKey.NOTARY_COSIGNER),
         )
-        store = opening.folder / STORE_FOLDER
-        store.mkdir(mode=0o700, exist_ok=True)
-        self.provider = SqliteProvider(store, signer, seal_key(opened.keys), clock())
+        self.folders, self.keys = opened.folders, opened.keys
+        self.provider = SqliteProvider(opened.folders.data, signer, seal_key(opened.keys), clock())
         self._log = ServedLog(self.provider)
         self.service = NotaryService(
             RequestChecker(opened.me, opening.network, lambda: opened.map.history),
@@ -74,6 +78,7 @@ class NotaryNode:
             signer,
             clock,
             signatures=signatures,
+            limits=limits,
         )
         self.transport = Transport(
             opened.credentials,

@@ -5,6 +5,7 @@ import logging
 from asyncio import AbstractEventLoop, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from app.assembly import Assembly
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
@@ -25,12 +26,22 @@ PARK_IDLE_MS = 60_000
 Watcher = Callable[[TurnResult], None]
 """Told what a committed turn did: screens that follow progress, gates that must close."""
 
+Meter = Callable[[float], None]
+"""Told how many seconds a turn took."""
+
+
+def unmetered(_seconds: float) -> None:
+    """Nobody measures."""
+
 
 class Pump:
     """The engine's turns, on the event loop's thread; a `LinkListener` of the transport."""
 
-    def __init__(self, assembly: Assembly, watchers: Sequence[Watcher] = ()) -> None:
+    def __init__(
+        self, assembly: Assembly, watchers: Sequence[Watcher] = (), meter: Meter = unmetered
+    ) -> None:
         self._assembly = assembly
+        self._meter = meter
         self._engine = assembly.engine
         self._watchers = tuple(watchers)
         self._transport: Transport | None = None
@@ -97,6 +108,7 @@ class Pump:
         self._soon = False
         if self._stopped:
             return
+        began = perf_counter()
         try:
             result = self._engine.turn()
         except Exception as failure:  # noqa: BLE001 - rolled back; whatever is wrong, the process stays to be asked
@@ -105,6 +117,7 @@ class Pump:
             self._loop.call_later(1.0, self.wake)
             return
         self.failure = None
+        self._meter(perf_counter() - began)
         self._hand_out(result)
         if self._engine.has_work():
             self.wake()

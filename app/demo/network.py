@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.config import usual_folders
 from app.keystore.sealed_file import KdfCost
 from app.network.bootstrap import (
     REQUEST_FILE,
@@ -20,7 +21,8 @@ from app.network.entries import Profile
 from app.network.folder import MapFolder
 from app.network.founding_key import create_founding_key
 from app.network.network_map import NetworkMap
-from app.node import MAP_FOLDER, NAME_FILE
+from app.node import NAME_FILE
+from app.node_file import NodeFile
 from app.subjects.catalogue import allowed_contracts
 from states.crypto.did import did_of
 from states.crypto.ed25519 import Ed25519Signer
@@ -105,12 +107,14 @@ def make_network(root: Path, free_port: Callable[[], int], now: int) -> DemoNetw
 
 def _make_node(node: DemoNode, network: bytes, now: int) -> DemoNode:
     """Make a node's keys and its request for an entry; return it with the name that its founding key gives it."""
+    keys = usual_folders(node.folder).keys
     node.folder.mkdir(mode=0o700)
     log = ORIGIN if node.kind == "notary" else ""
     profile = Profile(node.title, node.kind, (f"127.0.0.1:{node.link_port}",), log)
     passphrases = Passphrases(DEMO_PASSPHRASE, DEMO_PASSPHRASE, DEMO_COST)
-    made = init_node(node.folder, network, profile, passphrases, os.urandom, now - DAY_MS)
-    (node.folder / NAME_FILE).write_text(made.party + "\n", "ascii")
+    made = init_node(keys, network, profile, passphrases, os.urandom, now - DAY_MS)
+    NodeFile(network, node.kind, node.link_port, node.http_port, log).write(node.folder)
+    (keys / NAME_FILE).write_text(made.party + "\n", "ascii")
     return replace(node, party=made.party)
 
 
@@ -124,16 +128,16 @@ def _publish(
 ) -> None:
     """Sign parameters and entries, and give every node the map."""
     begins = now - DAY_MS
-    requests = [(node.folder / REQUEST_FILE).read_bytes() for node in nodes]
+    requests = [(usual_folders(node.folder).keys / REQUEST_FILE).read_bytes() for node in nodes]
     notaries = tuple(
         info for data in requests if (info := read_request(data, network)[1]) is not None
     )
     terms = Terms(NAME, notaries, allowed_contracts(begins), (operator.key,))
-    folder = root / FOUNDER / MAP_FOLDER
+    folder = usual_folders(root / FOUNDER).map
     known = NetworkMap(network, MapFolder(folder), lambda: now)
     known.take_parameters(publish_first(founding, terms, begins))
     for data in requests:
         countersign(data, operator, known)
     files = sorted(folder.glob("*.signed"))
     for node in nodes:
-        admit(NetworkMap(network, MapFolder(node.folder / MAP_FOLDER), lambda: now), *files)
+        admit(NetworkMap(network, MapFolder(usual_folders(node.folder).map), lambda: now), *files)
