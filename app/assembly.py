@@ -63,42 +63,43 @@ class Assembly:
         self.given = given
         self.me = given.me
         self.db = given.db
-        identity = HandleSigner(given.keys, NodeKey.IDENTITY)
-        verifier = Verifier(given.parameters, CONTRACTS, given.directory)
-        self.vault = Vault(given.me, identity, verifier, given.party_of)
-        network = given.parameters.in_force(given.clock())[1].network
-        locks = Locks(self.vault, given.keys, given.entropy, network)
-        drafts = Drafts(given.parameters, given.notary, given.entropy)
-        self.ground = Ground(
-            me=given.me,
-            keys=given.keys,
-            identity=identity,
-            parameters=given.parameters,
-            directory=given.directory,
-            entropy=given.entropy,
-            vault=self.vault,
-            locks=locks,
-            drafts=drafts,
-        )
+        self.ground = _ground(given)
+        self.vault = self.ground.vault
         self.enrolments = Enrolments(given.me, given.keys, given.entropy)
         self.statements = Statements(self.ground, self.enrolments)
         self.deciding = Deciding(self.ground, self.enrolments)
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
         self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
+        handlers = self._compose()
+        self._create_tables()
+        self.engine: Engine[Connection] = Engine(
+            store=SqliteFlowStore(given.db),
+            registry=registry(),
+            handlers=handlers,
+            me=given.me,
+            clock=given.clock,
+            entropy=given.entropy,
+            parts={
+                TRANSACTION_PART: lambda part: self.vault.read_part(given.db, part),
+                BLOB_PART: self.handover.read_chunk,
+            },
+            transient=(OperationalError,),
+            double_run=given.double_run,
+        )
+
+    def _compose(self) -> Handlers[Connection]:
+        """Give the vault its subjects, and return who answers the flows' requests."""
         consents = ConsentSubject(self.ground, self.statements, self.deciding)
         restrictions = RestrictionSubject(self.ground, self.statements, self.deciding)
         moves = NotaryChangeSubject(self.ground, self.enrolments, NOTARY_CHANGE)
         transfers = Transfers(self.ground, self.enrolments)
-        self.vault.adopt(
-            Subjects(
-                (self.records, consents, restrictions, self.disclosures, moves),
-                {
-                    self.disclosures.contract.name: self.disclosures.judge,
-                    self.records.contract.name: transfers.judge,
-                },
-            )
-        )
+        judges = {
+            self.disclosures.contract.name: self.disclosures.judge,
+            self.records.contract.name: transfers.judge,
+        }
+        subjects = (self.records, consents, restrictions, self.disclosures, moves)
+        self.vault.adopt(Subjects(subjects, judges))
         handlers: Handlers[Connection] = Handlers()
         for part in (
             LedgerHandlers(self.vault),
@@ -113,22 +114,7 @@ class Assembly:
             Notices(self.statements),
         ):
             part.register(handlers)
-        store = SqliteFlowStore(given.db)
-        self._create_tables()
-        self.engine: Engine[Connection] = Engine(
-            store=store,
-            registry=registry(),
-            handlers=handlers,
-            me=given.me,
-            clock=given.clock,
-            entropy=given.entropy,
-            parts={
-                TRANSACTION_PART: lambda part: self.vault.read_part(given.db, part),
-                BLOB_PART: self.handover.read_chunk,
-            },
-            transient=(OperationalError,),
-            double_run=given.double_run,
-        )
+        return handlers
 
     def _create_tables(self) -> None:
         for part in (
@@ -162,3 +148,21 @@ class Assembly:
         if kind == "notarise":
             return notary, locks.notarise(self.db, row)
         return notary, locks.status(self.db, row)
+
+
+def _ground(given: Surroundings) -> Ground:
+    verifier = Verifier(given.parameters, CONTRACTS, given.directory)
+    identity = HandleSigner(given.keys, NodeKey.IDENTITY)
+    vault = Vault(given.me, identity, verifier, given.party_of)
+    network = given.parameters.in_force(given.clock())[1].network
+    return Ground(
+        me=given.me,
+        keys=given.keys,
+        identity=identity,
+        parameters=given.parameters,
+        directory=given.directory,
+        entropy=given.entropy,
+        vault=vault,
+        locks=Locks(vault, given.keys, given.entropy, network),
+        drafts=Drafts(given.parameters, given.notary, given.entropy),
+    )

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterable
 from sqlite3 import Connection
 
 from app.storage.statements import creation
+from app.vault.moves import move_states
 from app.vault.statements import (
     ADD_HOLDER,
     ADD_SEEN,
-    ADD_STATE,
     ADD_TX,
-    ADD_UPDATE,
-    CONSUME,
     DROP_TX,
     GET_SEEN,
     GET_STATE,
@@ -45,7 +43,7 @@ from states.signed import (
 )
 from states.state import TRANSACTION_STATE, StateRef, TransactionId, TransactionState
 from states.tearoff import TEAROFF, FilteredTransaction, Tearoff, open_tearoff
-from states.verifier import CheckedTransaction, UnresolvedInput, VerifiedTransaction, Verifier
+from states.verifier import CheckedTransaction, UnresolvedInput, Verifier
 
 SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
     tuple[TransactionSignature, ...], "signatures"
@@ -338,6 +336,11 @@ class Vault:
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
             return ()
+        if (
+            row is not None
+        ):  # held here as a signer: perhaps with a component of its own that the bringer never saw
+            held = self.transaction(step.unit, tx)
+            proven = ProvenTransaction(held.tearoff, proven.signatures, proven.receipt)
         letters = self._record(step, proven, first_seen=row is None)
         if not self.is_holder(step.unit, peer, tx):
             raise NotConcerned
@@ -364,54 +367,8 @@ class Vault:
             "log_index": verified.receipt.index,
         }
         step.unit.execute(SET_RECORDED, row)
-        self._move_states(step, verified, seq)
+        move_states(step.unit, verified, seq)
         return subject.record(step, verified, seq)
-
-    def _move_states(self, step: Step, verified: VerifiedTransaction, seq: int) -> None:
-        ledger = verified.checked.ledger
-        consumed = [item for item in ledger.inputs if self._consumes(step, item.ref, ledger.id)]
-        step.unit.executemany(
-            CONSUME,
-            [
-                {"ref_tx": i.ref.tx, "ref_idx": i.ref.index, "seq": seq, "by": ledger.id}
-                for i in consumed
-            ],
-        )
-        step.unit.executemany(
-            ADD_STATE,
-            [
-                {
-                    "tx": ledger.id,
-                    "idx": index,
-                    "contract": output.state.contract,
-                    "state": encode(output.state),
-                    "created_seq": seq,
-                    "consumed_seq": None,
-                    "consumed_by": None,
-                }
-                for index, output in ledger.outputs.items()
-            ],
-        )
-        created = [(0, ledger.id, i, o.state.contract) for i, o in ledger.outputs.items()]
-        ended = [
-            (1, i.ref.tx, i.ref.index, i.held.state.contract)
-            for i in consumed
-            if i.held is not None
-        ]
-        step.unit.executemany(
-            ADD_UPDATE,
-            [
-                {"seq": seq, "kind": kind, "tx": tx, "idx": idx, "contract": contract}
-                for kind, tx, idx, contract in ended + created
-            ],
-        )
-
-    @staticmethod
-    def _consumes(step: Step, ref: StateRef, by: TransactionId) -> bool:
-        """Whether a consumed state is recorded here: one that was only shown is none of this vault's."""
-        row = step.unit.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
-        assert row is None or row[1] in {None, by}, "the notary let a state be consumed twice"
-        return row is not None
 
 
 def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:

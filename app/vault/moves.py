@@ -1,0 +1,58 @@
+"""What a recorded transaction does to the vault's states: inputs are consumed, outputs live, the feed tells of both."""
+
+from sqlite3 import Connection
+
+from app.vault.statements import ADD_STATE, ADD_UPDATE, CONSUME, GET_STATE
+from states.encoding import encode
+from states.state import StateRef, TransactionId
+from states.verifier import VerifiedTransaction
+
+CREATED, CONSUMED = 0, 1
+
+
+def move_states(db: Connection, verified: VerifiedTransaction, seq: int) -> None:
+    """Consume and create as transaction number `seq`, inside the open transaction."""
+    ledger = verified.checked.ledger
+    consumed = [item for item in ledger.inputs if _is_here(db, item.ref, ledger.id)]
+    db.executemany(
+        CONSUME,
+        [
+            {"ref_tx": item.ref.tx, "ref_idx": item.ref.index, "seq": seq, "by": ledger.id}
+            for item in consumed
+        ],
+    )
+    db.executemany(
+        ADD_STATE,
+        [
+            {
+                "tx": ledger.id,
+                "idx": index,
+                "contract": output.state.contract,
+                "state": encode(output.state),
+                "created_seq": seq,
+                "consumed_seq": None,
+                "consumed_by": None,
+            }
+            for index, output in ledger.outputs.items()
+        ],
+    )
+    ended = [
+        (CONSUMED, item.ref.tx, item.ref.index, item.held.state.contract)
+        for item in consumed
+        if item.held is not None
+    ]
+    created = [(CREATED, ledger.id, i, o.state.contract) for i, o in ledger.outputs.items()]
+    db.executemany(
+        ADD_UPDATE,
+        [
+            {"seq": seq, "kind": kind, "tx": tx, "idx": idx, "contract": contract}
+            for kind, tx, idx, contract in ended + created
+        ],
+    )
+
+
+def _is_here(db: Connection, ref: StateRef, by: TransactionId) -> bool:
+    """Whether a consumed state is recorded here: one that was only shown is none of this vault's."""
+    row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    assert row is None or row[1] in {None, by}, "the notary let a state be consumed twice"
+    return row is not None
