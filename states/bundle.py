@@ -60,6 +60,8 @@ KNOWN = Contracts(
 
 T = TypeVar("T")
 
+BundleSubject = Literal["reading", "disclosure", "record"]
+
 
 class Bundle(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="bundle/1"
@@ -70,7 +72,7 @@ class Bundle(
     statement of the notary (is-live/1), `enrolment` (signed-enrolment/1) only where the patient wants to be named.
     """
 
-    subject: Literal["reading", "disclosure", "record"]
+    subject: BundleSubject
     reading: ReportedReading | None
     transactions: Annotated[
         tuple[ProvenTransaction, ...], msgspec.Meta(max_length=TRANSACTIONS_MAX)
