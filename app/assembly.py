@@ -24,7 +24,7 @@ from app.subjects.wrapped import BLOB_PART
 from app.vault.drafts import Drafts
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import LedgerHandlers
-from app.vault.locks import Locks
+from app.vault.locks import QUESTIONED, Locks
 from app.vault.subject import Subjects
 from app.vault.vault import NotHeld, Vault
 from flows.engine import Engine
@@ -34,7 +34,7 @@ from states.crypto.keys import Key
 from states.groups import Group
 from states.identity import Party
 from states.parameters import Directory, ParametersHistory
-from states.state import STATE_REF, StateRef, TransactionId
+from states.state import StateRef, TransactionId
 from states.tearoff import open_tearoff
 from states.verifier import NOTARY, Verifier
 
@@ -133,11 +133,11 @@ class Assembly:
         """
         locks = self.ground.locks
         if kind == "liveness":
-            ref = STATE_REF.decode(row)
-            state = self.vault.state(self.db, ref)
+            refs = QUESTIONED.decode(row)
+            state = self.vault.state(self.db, refs[0]) if refs else None
             if state is None:
                 raise NotHeld("the state in question is not here")
-            return state.notary, locks.liveness(self.db, (ref,))
+            return state.notary, locks.liveness(self.db, refs)
         filtered = open_tearoff(self.vault.transaction(self.db, row).tearoff)
         notary = Party(NOTARY.decode(filtered.component(Group.NOTARY, 0) or b""))
         if kind == "enter":

@@ -20,7 +20,8 @@ Parts = tuple[Annotated[bytes, msgspec.Meta(min_length=16, max_length=64)], ...]
 """Ids of rows whose bytes travel beside a message and never enter a journal.
 
 On the sending side an id may name a part row, a transaction of the vault ("t" ‖ its id ‖ its reader) or a chunk of a
-blob ("b" ‖ CID ‖ index): the transport reads the bytes when it sends. On the receiving side the engine has stored them as part rows.
+blob ("b" ‖ CID ‖ index): the transport reads the bytes when it sends. On the receiving side the engine has
+stored them as part rows.
 """
 
 

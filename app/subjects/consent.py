@@ -20,7 +20,9 @@ from flows.subjects.consent import (
     BuildGrant,
     BuildRevocation,
     ConsentParties,
+    ConsentsHeld,
     GrantConsent,
+    HeldBatches,
     PartiesOf,
 )
 from flows.subjects.statement import HeedSigned
@@ -28,6 +30,7 @@ from states.contract import Contract
 from states.encoding import encode
 from states.identity import Party, PatientId
 from states.ledger import Data, LedgerTransaction
+from states.notarisation import LIVENESS_MAX
 from states.state import StateRef
 from states.subjects.consent import (
     SEAL_PLACES,
@@ -56,6 +59,7 @@ class ConsentSubject:
         handlers.on(BuildAmendment, self.amend)
         handlers.on(BuildRevocation, self.revoke)
         handlers.on(PartiesOf, self.parties)
+        handlers.on(ConsentsHeld, self.held)
         handlers.on(HeedSigned, self._statements.heed)
 
     # -- what the vault asks -------------------------------------------------------------------------
@@ -117,6 +121,20 @@ class ConsentSubject:
         said = Saying(ConsentRevoke(), (old.authority,), inputs=(ref,))
         notary = self._notary_of(step, ref)
         return self._hold(step, said, bytes.fromhex(local), old.custodian, notary)
+
+    def held(self, step: Step, request: ConsentsHeld) -> HeldBatches:
+        """See ConsentsHeld."""
+        del request
+        by_notary: dict[Party, list[StateRef]] = {}
+        for ref in self._statements.held_as_grantee(step.unit):
+            by_notary.setdefault(self._notary_of(step, ref), []).append(ref)
+        return HeldBatches(
+            tuple(
+                encode(tuple(refs[at : at + LIVENESS_MAX]))
+                for refs in by_notary.values()
+                for at in range(0, len(refs), LIVENESS_MAX)
+            )
+        )
 
     def parties(self, step: Step, request: PartiesOf) -> ConsentParties:
         """See PartiesOf."""

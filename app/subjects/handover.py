@@ -24,6 +24,7 @@ from app.subjects.transfer_handover import TransferHandover
 from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
+from app.vault.locks import QUESTIONED
 from app.vault.subject import Step
 from app.vault.vault import NotHeld
 from flows.flow import FlowRefused
@@ -34,16 +35,16 @@ from flows.subjects.blob import (
     FindChunks,
     KeepBlob,
     KeepKeys,
-    KeepLiveness,
     Missing,
     MissingBlobs,
     Release,
     ReleaseKeys,
 )
+from flows.subjects.liveness import KeepLiveness, Kept
 from states.encoding import encode
 from states.errors import InvalidSignature, MalformedBytes
 from states.liveness import open_liveness
-from states.state import STATE_REF, StateRef, TransactionId
+from states.state import StateRef, TransactionId
 
 NOT_RELEASED = -1
 
@@ -155,7 +156,7 @@ class Handover:
             self._deciding.log_release(step, request.tx, released=False)
             return Release("not-released")
         if step.now - stated_at > grace:
-            return Release("ask-liveness", row=encode(consent))
+            return Release("ask-liveness", row=encode((consent,)))
         part = step.put_part(encode(self._wrapped(step, request.tx)))
         if not released:
             step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": step.now})
@@ -180,16 +181,24 @@ class Handover:
             return receipt_at, True
         return row[0], bool(row[1])
 
-    def keep_liveness(self, step: Step, request: KeepLiveness) -> Done:
-        """See KeepLiveness: one statement, about the state that the question named."""
-        ref = STATE_REF.decode(request.row)
-        if len(request.answer.statements) != 1:
-            raise MalformedBytes("liveness", "one statement for one question")
-        self.keep_statement(step.unit, ref, request.answer.statements[0], step.now)
-        return Done()
+    def keep_liveness(self, step: Step, request: KeepLiveness) -> Kept:
+        """See KeepLiveness."""
+        refs, statements = QUESTIONED.decode(request.row), request.answer.statements
+        if len(statements) != len(refs):
+            raise MalformedBytes("liveness", "one statement for each question")
+        live = 0
+        for ref, statement in zip(refs, statements, strict=True):
+            if self.keep_statement(step.unit, ref, statement, step.now):
+                live += 1
+            else:
+                self._statements.close(step, ref)
+        return Kept(live, len(refs) - live)
 
-    def keep_statement(self, db: Connection, ref: StateRef, data: bytes, now: int) -> None:
-        """Check a notary's statement about a state that this node may refer to, and keep it if it is newer."""
+    def keep_statement(self, db: Connection, ref: StateRef, data: bytes, now: int) -> bool:
+        """Check a notary's statement about a state that this node may refer to; keep it if it is newer.
+
+        Returns whether it says that the state lives.
+        """
         statement = open_liveness(data, self._ground.in_force(now))
         if statement.nullifier != self._ground.locks.nullifier(db, ref):
             raise InvalidSignature("liveness statement", "about another state")
@@ -203,6 +212,7 @@ class Handover:
                 "statement": data,
             }
             db.execute(_KEEP_LIVENESS, row)
+        return statement.live
 
     def find_chunks(self, step: Step, request: FindChunks) -> ChunksFound:
         """See FindChunks. Re-checked for every message: a withdrawal stops the rest."""

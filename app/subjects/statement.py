@@ -52,6 +52,14 @@ _GET = sql(
     )
 )
 
+_HELD = sql(
+    select(_ROW.c.tx, _ROW.c.idx)
+    .where(
+        _ROW.c.grantee == bindparam("me"), _ROW.c.consumed_seq.is_(None), _ROW.c.closed_at.is_(None)
+    )
+    .order_by(_ROW.c.created_seq)
+)
+
 Statement = Consent | Restriction
 
 
@@ -107,6 +115,11 @@ class Statements:
         if found is None or found.ended:
             raise NotHeld("the statement does not live here")
         return found
+
+    def held_as_grantee(self, db: Connection) -> list[StateRef]:
+        """Return the live consents of which this node is the grantee."""
+        rows = db.execute(_HELD, {"me": self._ground.me})
+        return [StateRef(TransactionId(tx), idx) for tx, idx in rows]
 
     # -- what the vault asks of both subjects -------------------------------------------------------
 
@@ -205,10 +218,13 @@ class Statements:
                 "no-withdrawal", "only an agent's withdrawal closes before its receipt"
             )
         for item in ledger.inputs:
-            step.unit.execute(
-                _CLOSE, {"id": item.ref.tx, "index": item.ref.index, "closed": step.now}
-            )
+            self.close(step, item.ref)
         return Heeded(self._owed(step, ledger, {state.agent for state in ended}))
+
+    @staticmethod
+    def close(step: Step, ref: StateRef) -> None:
+        """End access by a statement now; only its receipt will end the statement itself."""
+        step.unit.execute(_CLOSE, {"id": ref.tx, "index": ref.index, "closed": step.now})
 
     def note_in_force(self, step: Step, said: InForceSince, peer: Party) -> Done:
         """Keep a party's *in force since*, which the patient sees. Raises InvalidSignature."""

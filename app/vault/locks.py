@@ -10,7 +10,7 @@ from app.vault.vault import NotHeld, Vault
 from states.crypto.keys import Key
 from states.crypto.policy import One, policy_digest
 from states.crypto.signatures import Signer
-from states.encoding import encode
+from states.encoding import Codec, encode
 from states.groups import Group
 from states.lock import (
     LOCK,
@@ -33,6 +33,9 @@ from states.notarisation import (
 from states.signed import ProvenTransaction
 from states.state import STATE_REF, StateRef, TransactionId
 from states.tearoff import Tearoff, open_tearoff
+
+QUESTIONED: Codec[tuple[StateRef, ...]] = Codec(tuple[StateRef, ...], "states in question", 1 << 14)
+"""The row of a question about liveness: at most 256 states, all of one notary."""
 
 LABEL_SIZE = 16
 OWN = b""  # this node's own lock secret; else the handle of a patient of this agent

@@ -7,6 +7,7 @@ import msgspec
 
 from flows.flow import AskNotary, FlowContext, FlowSession, Parked, Parts, Request
 from flows.services import Done
+from flows.subjects.liveness import KeepLiveness
 from states.errors import MalformedBytes
 from states.identity import Party
 from states.notarisation import LivenessAnswer
@@ -78,14 +79,6 @@ class ReleaseKeys(Request[Release], frozen=True, array_like=True, tag="release-k
     answers: ClassVar[type[msgspec.Struct]] = Release
     peer: Party
     tx: TransactionId
-
-
-class KeepLiveness(Request[Done], frozen=True, array_like=True, tag="keep-liveness"):
-    """Check and keep statements of liveness that the notary gave. Raises InvalidSignature."""
-
-    answers: ClassVar[type[msgspec.Struct]] = Done
-    row: bytes
-    answer: LivenessAnswer
 
 
 class KeepKeys(Request[Done], frozen=True, array_like=True, tag="keep-keys"):

@@ -4,11 +4,13 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.flow import FlowContext, Request
+from flows.flow import AskNotary, FlowContext, Request
 from flows.services import Held
 from flows.subjects.enrolment import PatientHandle
+from flows.subjects.liveness import KeepLiveness
 from flows.subjects.statement import HeedAtOnce, Stated, state
 from states.identity import PartyField
+from states.notarisation import LivenessAnswer
 from states.sizes import Bytes32, Millis
 from states.state import StateRef
 from states.subjects.terms import Exceptions, Terms
@@ -66,6 +68,42 @@ class RevokeConsent(msgspec.Struct, frozen=True, array_like=True, tag="revoke-co
         return Stated(self.ref)
 
 
+class Confirmed(msgspec.Struct, frozen=True, array_like=True, tag="confirmed"):
+    """How many consents a notary has said to live, and how many not."""
+
+    live: int
+    ended: int
+
+
+class ConfirmConsents(msgspec.Struct, frozen=True, array_like=True, tag="confirm-consents/1"):
+    """At a grantee, at a fixed beat: ask of all consents held whether they live.
+
+    Never of one when it is used: that would tell the notary who is read (architecture §7.4).
+    """
+
+    async def call(self, flow: FlowContext) -> Confirmed:
+        flow.progress("asking which consents live")
+        live = ended = 0
+        for questions in (await ConsentsHeld()).batches:
+            answer = await AskNotary("liveness", questions)
+            if isinstance(answer, LivenessAnswer):
+                kept = await KeepLiveness(questions, answer)
+                live, ended = live + kept.live, ended + kept.ended
+        return Confirmed(live, ended)
+
+
+class HeldBatches(msgspec.Struct, frozen=True, array_like=True, tag="held-batches"):
+    """Rows of questions about liveness, each about states of one notary."""
+
+    batches: tuple[bytes, ...]
+
+
+class ConsentsHeld(Request[HeldBatches], frozen=True, array_like=True, tag="consents-held"):
+    """The consents that live here with this node as grantee, by notary."""
+
+    answers: ClassVar[type[msgspec.Struct]] = HeldBatches
+
+
 class BuildGrant(Request[Held], frozen=True, array_like=True, tag="build-grant"):
     """Build the grant for an enrolled patient, signed with her authority at that custodian, and hold it."""
 
@@ -101,5 +139,10 @@ class PartiesOf(Request[ConsentParties], frozen=True, array_like=True, tag="cons
     ref: StateRef
 
 
-FLOWS: tuple[type[msgspec.Struct], ...] = (GrantConsent, AmendConsent, RevokeConsent)
+FLOWS: tuple[type[msgspec.Struct], ...] = (
+    GrantConsent,
+    AmendConsent,
+    RevokeConsent,
+    ConfirmConsents,
+)
 RESPONDERS = (HeedAtOnce,)

@@ -3,7 +3,7 @@
 import pytest
 
 from flows.store import Status
-from flows.subjects.consent import GrantConsent, RevokeConsent
+from flows.subjects.consent import ConfirmConsents, Confirmed, GrantConsent, RevokeConsent
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
 from flows.subjects.enrolment import Practitioner
 from flows.subjects.record import AmendRecord, Published, TransferCustody
@@ -139,3 +139,22 @@ def test_custody_passes_without_a_common_name_of_the_patient(village: Village) -
         "SELECT patient FROM record WHERE tx = ?", (moved.tx,)
     )
     assert at_agent.fetchone() == (ADA.hex(),)
+
+
+def test_consents_are_confirmed_at_a_beat_and_closed_when_the_notary_says_so(
+    village: Village,
+) -> None:
+    consent = granted(village)
+    confirmed = result(village, "Riverside", village.run("Riverside", ConfirmConsents()), Confirmed)
+    assert confirmed == Confirmed(1, 0)
+    riverside = village.nodes["Riverside"]
+    # The revocation never reaches Riverside: its letters stay in the agent's outbox.
+    village.nodes["Agent"].engine.disconnected(riverside.me)
+    village.run("Agent", RevokeConsent(consent))
+    assert riverside.vault.is_live(riverside.db, consent)
+    confirmed = result(village, "Riverside", village.run("Riverside", ConfirmConsents()), Confirmed)
+    assert confirmed == Confirmed(0, 1)
+    ask = RequestDisclosure(consent, REED, "TREAT", ())
+    refused = riverside.engine.flow(village.run("Riverside", ask))
+    assert refused is not None
+    assert "consent has ended" in refused.why
