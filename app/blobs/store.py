@@ -5,8 +5,9 @@ from typing import Protocol
 
 from app.blobs.cid import Cid
 from app.blobs.errors import WrongCid
+from app.blobs.sizes import CLASS_MAX
 
-BLOB_BYTES_MAX = 1 << 30  # the largest size class
+BLOB_BYTES_MAX = CLASS_MAX
 
 
 class BlobStore(Protocol):
