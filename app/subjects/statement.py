@@ -24,7 +24,7 @@ from states.groups import Group
 from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.signed import HELD_OR_PROVEN, SignedTransaction
-from states.state import StateRef
+from states.state import StateRef, TransactionId
 from states.subjects.consent import Consent
 from states.subjects.pinned import check_pinned, named_patient
 from states.subjects.restriction import Restriction

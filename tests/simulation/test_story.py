@@ -9,7 +9,7 @@ from flows.subjects.enrolment import Practitioner
 from flows.subjects.record import AmendRecord, Published, TransferCustody
 from flows.subjects.restriction import Restrict
 from flows.subjects.statement import Stated
-from states.state import StateRef
+from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.neighbours import ADA, DAY, REED, enrol, publish, result, stage
 from tests.simulation.village import Village
@@ -125,7 +125,7 @@ def test_custody_passes_without_a_common_name_of_the_patient(village: Village) -
     enrol(village, "Mercy", "MRN 4711")
     published = publish(village, "Northside", "order book 93", [("laboratory", b"potassium 4.4")])
     move = TransferCustody(
-        StateRef(published.tx, 0), village.party("Agent"), village.party("Mercy")
+        StateRef(TransactionId(published.tx), 0), village.party("Agent"), village.party("Mercy")
     )
     moved = result(village, "Northside", village.run("Northside", move), Published)
     mercy, northside = village.nodes["Mercy"], village.nodes["Northside"]
