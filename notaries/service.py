@@ -105,6 +105,11 @@ class NotaryService:
         """Whether the thread that `start` began still answers."""
         return self._thread.is_alive() and not self._stopping
 
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a batch."""
+        return len(self._queue)
+
     def submit(self, requester: Party, data: bytes, reply: Reply) -> None:
         """Queue a question of `requester`, which the transport has authenticated. From any thread.
 

@@ -24,10 +24,10 @@ from app.network.network_map import NetworkMap
 from app.node import NAME_FILE
 from app.node_file import NodeFile
 from app.subjects.catalogue import allowed_contracts
-from states.crypto.did import did_of
 from states.crypto.ed25519 import Ed25519Signer
 from states.identity import Party
 from states.parameters import network_id
+from states.trust import trust_in
 
 NAME = "carecord-demo"
 ORIGIN = "notary.demo/carecord"
@@ -99,7 +99,7 @@ def make_network(root: Path, free_port: Callable[[], int], now: int) -> DemoNetw
         for key, title, kind in titles
     ]
     trust = root / TRUST_FILE
-    trust.write_text(f"carecord-network {NAME} {network.hex()} {did_of(founding.key)}\n", "ascii")
+    trust.write_text(trust_in(NAME, founding.key).line, "utf-8")
     _publish(root, network, founding, operator, nodes, now)
     notary, *members = nodes
     return DemoNetwork(root, network, trust, notary, tuple(members))

@@ -1,0 +1,1 @@
+"""Running a node: its log lines, numbers, health, process, backup and restore."""
