@@ -4,9 +4,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from app.assembly import Assembly, Surroundings
@@ -21,8 +22,10 @@ from app.pump import Meter, Pump, Watcher, unmetered
 from app.storage.database import open_database
 from app.transport.certificate import open_tls_key
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
-from app.transport.kinds import MAP, Handler
+from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
 from app.transport.transport import Credentials, Transport, TransportSettings
+from app.witness import Witness
+from flows.subjects.consent import ConfirmConsents
 from states.errors import LedgerError
 from states.identity import Party
 
@@ -30,7 +33,10 @@ _log = logging.getLogger("carecord.node")
 
 DATABASE = "node.db"
 NAME_FILE = "party"
-MAP_SECONDS = 60.0  # how often a peer is asked for news of the map
+MAP_SECONDS = 60.0  # how often peers are asked for news of the map
+WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
+CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
+UNREACHED = (Unreachable, RequestTimedOut, RequestRefused)
 ASK_SECONDS = 10.0
 
 
@@ -114,6 +120,9 @@ class MemberNode:
             {MAP: map_handler(opened.map), **(serve or {})},
             os.urandom,
         )
+        self.witnesses = {
+            info.party: Witness(self.db, info.log_keys) for info in opened.map.notaries()
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -123,7 +132,13 @@ class MemberNode:
         for member in self.map.members():
             if member.party != self.me:
                 self.transport.want(member.party)
-        self._tasks.append(asyncio.get_running_loop().create_task(self._follow_map()))
+        loop = asyncio.get_running_loop()
+        for beat, seconds in (
+            (self._follow_map, MAP_SECONDS),
+            (self._watch_logs, WATCH_SECONDS),
+            (self._confirm_consents, CONFIRM_SECONDS),
+        ):
+            self._tasks.append(loop.create_task(_every(seconds, beat)))
 
     async def stop(self) -> None:
         """Finish the turn under way, write what waits on links, close. What is committed stays."""
@@ -136,16 +151,34 @@ class MemberNode:
 
     @property
     def is_ready(self) -> bool:
-        """Whether this node can do what it is there for: turns work and its notary is reached."""
-        return self.pump.failure is None and self.transport.is_up(self.assembly.given.notary)
+        """Whether this node can do what it is there for: turns work, its notary is reached and has not forked."""
+        notary = self.assembly.given.notary
+        trusted = self.witnesses[notary].fork is None
+        return self.pump.failure is None and trusted and self.transport.is_up(notary)
 
     async def _follow_map(self) -> None:
-        while True:
-            await asyncio.sleep(MAP_SECONDS)
-            for member in self.map.members():
-                if member.party != self.me and self.transport.is_up(member.party):
-                    with suppress(Unreachable, RequestTimedOut, RequestRefused, LedgerError):
-                        await self._refresh_from(member.party)
+        for member in self.map.members():
+            if member.party != self.me and self.transport.is_up(member.party):
+                with suppress(*UNREACHED, LedgerError):
+                    await self._refresh_from(member.party)
+
+    async def _watch_logs(self) -> None:
+        """Ask each notary for its newest checkpoint, and what proves that it extends the one that was known."""
+        for notary, witness in self.witnesses.items():
+            try:
+                note = await self.transport.request(notary, CHECKPOINT, b"", ASK_SECONDS)
+                await witness.see(note.decode("utf-8", "replace"), partial(self._tile, notary))
+            except UNREACHED:
+                continue
+            except LedgerError as refused:
+                _log.error("the log of %s: %s", notary, refused)
+
+    async def _tile(self, notary: Party, path: str) -> bytes:
+        return await self.transport.request(notary, TILE, path.encode("ascii"), ASK_SECONDS)
+
+    async def _confirm_consents(self) -> None:
+        self.assembly.engine.start(ConfirmConsents())
+        self.pump.wake()
 
     async def _refresh_from(self, peer: Party) -> None:
         async def ask(body: bytes) -> bytes:
@@ -154,3 +187,9 @@ class MemberNode:
         if await refresh(self.map, ask):
             _log.info("the map has news from %s", peer)
             self.transport.map_changed()
+
+
+async def _every(seconds: float, beat: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await beat()

@@ -113,6 +113,7 @@ class CheckpointRow(SQLModel, table=True):
     origin: str = Field(primary_key=True)
     size: int
     note: str
+    forked: str | None = None  # a note of the same log that contradicts it: evidence
 
 
 class SeenRow(SQLModel, table=True):
