@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from sqlite3 import Connection, OperationalError
+from typing import Protocol
 
 from app.blobs.store import BlobStore
+from app.gate import Gate, GateParts
 from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
+from app.readings.log import ReadingLog
+from app.readings.looks import Looks, Members
+from app.readings.reports import ReadingReports
+from app.storage.database import transaction
 from app.storage.flow_store import SqliteFlowStore
 from app.subjects.catalogue import CONTRACTS, NOTARY_CHANGE, registry
 from app.subjects.consent import ConsentSubject
@@ -27,6 +33,7 @@ from app.vault.ledger_handlers import LedgerHandlers
 from app.vault.locks import QUESTIONED, Locks
 from app.vault.subject import Subjects
 from app.vault.vault import NotHeld, Vault
+from app.watch import Watches
 from flows.engine import Engine
 from flows.services import TRANSACTION_PART
 from flows.step import Handlers
@@ -39,6 +46,10 @@ from states.tearoff import open_tearoff
 from states.verifier import NOTARY, Verifier
 
 
+class MemberMap(Directory, Members, Protocol):
+    """The network map: who signs for a party, and its newest entry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """All that a node is given from outside: its name, secrets, map, disks, clock and entropy."""
@@ -48,7 +59,7 @@ class Surroundings:
     keys: KeyStore
     blobs: BlobStore
     parameters: ParametersHistory
-    directory: Directory
+    directory: MemberMap
     party_of: Callable[[Key], Party | None]
     notary: Party
     clock: Callable[[], int]
@@ -67,10 +78,27 @@ class Assembly:
         self.vault = self.ground.vault
         self.enrolments = Enrolments(given.me, given.keys, given.entropy)
         self.statements = Statements(self.ground, self.enrolments)
-        self.deciding = Deciding(self.ground, self.enrolments)
+        self.readings = ReadingLog(given.me, given.keys, given.entropy)
+        self.reports = ReadingReports(self.readings, given.keys, given.parameters)
+        self.looks = Looks(given.me, given.directory, given.parameters)
+        self.deciding = Deciding(self.ground, self.enrolments, self.readings)
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
         self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
+        self.watches = Watches()
+        self.gate = Gate(
+            GateParts(
+                me=given.me,
+                db=given.db,
+                keys=given.keys,
+                blobs=given.blobs,
+                log=self.readings,
+                staff=self.enrolments,
+                statements=self.deciding,
+                parameters=given.parameters,
+                clock=given.clock,
+            )
+        )
         handlers = self._compose()
         self._create_tables()
         self.engine: Engine[Connection] = Engine(
@@ -112,19 +140,37 @@ class Assembly:
             transfers,
             moves,
             Notices(self.statements),
+            self.reports,
+            self.looks,
         ):
             part.register(handlers)
         return handlers
 
     def _create_tables(self) -> None:
-        for part in (
+        parts = (
             self.vault,
             self.enrolments,
             self.statements,
             self.records,
             self.disclosures,
-        ):
-            part.create(self.db)
+            self.readings,
+            self.looks,
+        )
+        with transaction(self.db):
+            for part in parts:
+                part.create(self.db)
+
+    def report_readings(self) -> bool:
+        """Start telling agents of readings that they have not heard of; whether there were any. At a beat of a second."""
+        due = self.reports.report_due(self.db)
+        if due is not None:
+            self.engine.start(*due)
+        return due is not None
+
+    def report_heads(self) -> None:
+        """Start telling agents how far their chains go; once a day, also when nobody read."""
+        self.engine.start(*self.reports.heads_due(self.given.clock()))
+        self.looks.check_silence(self.db, self.given.clock())
 
     def question(self, kind: str, row: bytes) -> tuple[Party, bytes]:
         """Return the notary to ask, and the encoded question that a flow's `AskNotary` names.

@@ -36,6 +36,9 @@ NAME_FILE = "party"
 MAP_SECONDS = 60.0  # how often peers are asked for news of the map
 WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
 CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
+REPORT_SECONDS = 1.0
+HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the key
+SWEEP_SECONDS = 0.5  # beside the sweep after each turn: leases and sessions run out by themselves
 UNREACHED = (Unreachable, RequestTimedOut, RequestRefused)
 ASK_SECONDS = 10.0
 
@@ -137,6 +140,9 @@ class MemberNode:
             (self._follow_map, MAP_SECONDS),
             (self._watch_logs, WATCH_SECONDS),
             (self._confirm_consents, CONFIRM_SECONDS),
+            (self._report_readings, REPORT_SECONDS),
+            (self._report_heads, HEADS_SECONDS),
+            (self._sweep_watches, SWEEP_SECONDS),
         ):
             self._tasks.append(loop.create_task(_every(seconds, beat)))
 
@@ -179,6 +185,20 @@ class MemberNode:
     async def _confirm_consents(self) -> None:
         self.assembly.engine.start(ConfirmConsents())
         self.pump.wake()
+
+    async def _report_readings(self) -> None:
+        if self.assembly.report_readings():
+            self.pump.wake()
+
+    async def _report_heads(self) -> None:
+        self.assembly.report_heads()
+        self.pump.wake()
+
+    def _sweep_now(self) -> None:
+        self.assembly.watches.sweep()
+
+    async def _sweep_watches(self) -> None:
+        self.assembly.watches.sweep()
 
     async def _refresh_from(self, peer: Party) -> None:
         async def ask(body: bytes) -> bytes:

@@ -246,6 +246,10 @@ class MemberDirectory:
             if known is None or known.serial < member.serial:
                 self.members[member.party] = member
 
+    def latest(self, party: Party) -> Member | None:
+        """Return the newest entry of a member, past ones included."""
+        return self.members.get(party)
+
     def identity_keys(self, party: Party, at: int) -> frozenset[Key]:
         member = self.members.get(party)
         keys = member.keys_at(at) if member is not None else frozenset()

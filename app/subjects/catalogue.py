@@ -8,7 +8,7 @@ from flows.delivery import GiveTransactions, TakeDelivery
 from flows.notary_change import ChangeNotary, NoteEntry
 from flows.recovery import Recover, Remind
 from flows.registry import Answering, Registry
-from flows.subjects import consent, disclosure, enrolment, notice, record, restriction
+from flows.subjects import consent, disclosure, enrolment, notice, reading, record, restriction
 from states.contract import Contracts
 from states.parameters import AllowedContract
 from states.subjects.consent import ConsentContract
@@ -42,6 +42,7 @@ SUBJECTS = (
     Conversations("restriction", restriction.FLOWS, restriction.RESPONDERS),
     Conversations("disclosure", disclosure.FLOWS, disclosure.RESPONDERS),
     Conversations("notice", notice.FLOWS, notice.RESPONDERS),
+    Conversations("reading", reading.FLOWS, reading.RESPONDERS),
 )
 
 

@@ -5,6 +5,7 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select, update
 
+from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
 from app.storage.statements import sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement
@@ -26,6 +27,7 @@ from states.decision import (
 from states.encoding import Codec
 from states.identity import Party
 from states.ledger import LedgerTransaction
+from states.reading import Outcome as Outcomes
 from states.state import StateRef, TransactionId
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, SubjectAt, Terms
@@ -84,6 +86,18 @@ _DISCLOSED = sql(
         _DISCLOSURE.c.read_until > bindparam("now"),
     )
 )
+_WHO = sql(
+    select(
+        _DISCLOSURE.c.person,
+        _DISCLOSURE.c.shown_as,
+        _DISCLOSURE.c.role,
+        _DISCLOSURE.c.purpose,
+        _DISCLOSURE.c.agent,
+    ).where(_DISCLOSURE.c.tx == bindparam("tx"))
+)
+_COMMITMENTS = sql(
+    select(_ITEM.c.commitment).where(_ITEM.c.tx == bindparam("tx")).order_by(_ITEM.c.item)
+)
 _ITEMS_OF = sql(
     select(_ITEM.c.item, _ITEM.c.commitment, _ITEM.c.content).where(
         _ITEM.c.tx == bindparam("tx"), _ITEM.c.withdrawn_at.is_(None)
@@ -110,9 +124,10 @@ class Candidate:
 class Deciding:
     """Applies the decision (states.decision) to what the vault holds."""
 
-    def __init__(self, ground: Ground, enrolments: Enrolments) -> None:
+    def __init__(self, ground: Ground, enrolments: Enrolments, readings: ReadingLog) -> None:
         self._ground = ground
         self._enrolments = enrolments
+        self._readings = readings
 
     def permitted(self, step: Step, asked: AskFor, consent: LiveStatement) -> list[Candidate]:
         """Return the records that the recipient may have by this consent, of those that it asked for."""
@@ -164,13 +179,34 @@ class Deciding:
                 )
                 commitments = tuple(commitment for _, commitment in closed)
                 letters.append(Letter(Party(recipient), Withdrawn(tx, commitments)))
+                self._log(step, tx, "withdrawn", commitments)
         return tuple(letters)
 
-    def log_refusal(self, step: Step, asked: AskFor) -> None:
-        """Keep a refused request in the reading log."""
+    def log_refusal(
+        self, step: Step, asked: AskFor, consent: LiveStatement | None, why: str
+    ) -> None:
+        """Keep a refused request in the reading log: the patient's agent is told where this node knows the patient."""
+        of = NOBODY
+        if consent is not None and consent.patient is not None:
+            enrolment = self._enrolments.of_local(step.unit, self._ground.me, consent.patient)
+            of = ChainOf(patient=enrolment.patient, agent=enrolment.agent)
+        who = asked.who
+        reading = Reading(of, who.person, who.shown_as, who.role, who.purpose, "refused", why=why)
+        self._readings.append(step.unit, step.now, reading)
 
-    def log_release(self, step: Step, tx: bytes, *, released: bool) -> None:
-        """Keep in the reading log that keys were released, or were not."""
+    def log_release(self, step: Step, tx: TransactionId, *, released: bool) -> None:
+        """Keep in the reading log that a disclosure's keys were released, or were not."""
+        rows = step.unit.execute(_COMMITMENTS, {"tx": tx}).fetchall()
+        outcome: Outcomes = "released" if released else "not-released"
+        self._log(step, tx, outcome, tuple(row[0] for row in rows))
+
+    def _log(
+        self, step: Step, tx: bytes, outcome: Outcomes, commitments: tuple[bytes, ...]
+    ) -> None:
+        person, shown_as, role, purpose, agent = step.unit.execute(_WHO, {"tx": tx}).fetchone()
+        of = ChainOf(disclosure=TransactionId(tx), agent=Party(agent))
+        reading = Reading(of, person, shown_as, role, purpose, outcome, commitments, by="system")
+        self._readings.append(step.unit, step.now, reading)
 
     def _ruling(self, db: Connection, patient: str, request: Request, now: int) -> Ruling:
         policy = self._ground.in_force(now).implicit_policy

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from sqlite3 import Connection
+from typing import Literal
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -9,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from app.storage.statements import creation, sql, table_of
 from app.subjects.deciding import Candidate, Deciding
 from app.subjects.enrolment import Enrolments
-from app.subjects.statement import Statements
+from app.subjects.statement import LiveStatement, Statements
 from app.subjects.tables import (
     DISCLOSURE_TABLES,
     AskedRow,
@@ -258,13 +259,13 @@ class DisclosureSubject:
             or not isinstance(found.data, Consent)
             or found.data.grantee != request.peer
         ):
-            return self._refuse(step, asked, "nothing-available", NOTHING_AVAILABLE)
+            return self._refuse(step, asked, None, "nothing-available", NOTHING_AVAILABLE)
         if found.ended or found.closed:
             words = "This patient's consent has ended."
-            return self._refuse(step, asked, "consent-ended", words)
+            return self._refuse(step, asked, found, "consent-ended", words)
         items = self._deciding.permitted(step, asked, found)[:ITEMS_MAX]
         if not items:
-            return self._refuse(step, asked, "nothing-available", NOTHING_AVAILABLE)
+            return self._refuse(step, asked, found, "nothing-available", NOTHING_AVAILABLE)
         held = self._hold(step, asked, found.data, request.asked.signature.key, items)
         step.unit.execute(_ANSWERED, {"id": asked.number, "made": held.tx, "what": "disclosed"})
         return Decided(held, None)
@@ -278,13 +279,17 @@ class DisclosureSubject:
             raise InvalidSignature("request", "not signed by the recipient")
         verify_evidence(signature, parameters.network, encode(asked), parameters.relying)
 
-    def _refuse(self, step: Step, asked: AskFor, code: str, words: str) -> Decided:
+    def _refuse(
+        self,
+        step: Step,
+        asked: AskFor,
+        consent: LiveStatement | None,
+        code: Literal["nothing-available", "consent-ended"],
+        words: str,
+    ) -> Decided:
         step.unit.execute(_ANSWERED, {"id": asked.number, "made": None, "what": code})
-        self._deciding.log_refusal(step, asked)
-        refusal = Refusal(
-            asked.number, "consent-ended" if code == "consent-ended" else "nothing-available", words
-        )
-        return Decided(None, refusal)
+        self._deciding.log_refusal(step, asked, consent, code)
+        return Decided(None, Refusal(asked.number, code, words))
 
     def _hold(
         self, step: Step, asked: AskFor, consent: Consent, reader: Key, found: list[Candidate]
