@@ -161,7 +161,7 @@ class Assembly:
                 part.create(self.db)
 
     def report_readings(self) -> bool:
-        """Start telling agents of readings that they have not heard of; whether there were any. At a beat of a second."""
+        """Start telling agents of readings that they have not heard of, and say whether there were any; each second."""
         due = self.reports.report_due(self.db)
         if due is not None:
             self.engine.start(*due)

@@ -1,7 +1,11 @@
 """The demo's story in one process: enrol, publish, grant, request, disclose, revoke, refuse; and its other branches."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from app.auth.sessions import Role, Session
+from app.gate import Opened, Refused
 from flows.store import Status
 from flows.subjects.consent import ConfirmConsents, Confirmed, GrantConsent, RevokeConsent
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
@@ -158,3 +162,49 @@ def test_consents_are_confirmed_at_a_beat_and_closed_when_the_notary_says_so(
     refused = riverside.engine.flow(village.run("Riverside", ask))
     assert refused is not None
     assert "consent has ended" in refused.why
+
+
+def reed_signed_in(village: Village) -> Session:
+    issued = datetime.fromtimestamp(village.clock.now / 1_000, UTC)
+    return Session(
+        "s1",
+        "reed",
+        Role.CLINICIAN,
+        REED.hex(),
+        village.party("Riverside"),
+        issued,
+        issued + timedelta(hours=8),
+    )
+
+
+def test_a_reading_is_in_the_log_before_its_bytes_and_the_patient_sees_it(
+    village: Village,
+) -> None:
+    consent = granted(village)
+    tx = TransactionId(disclosed(village, consent).tx or b"")
+    riverside, agent = village.nodes["Riverside"], village.nodes["Agent"]
+    opened = riverside.gate.read_record(reed_signed_in(village), tx, 0, "TREAT")
+    assert isinstance(opened, Opened)
+    assert b"".join(opened.chunks) == b"HbA1c 6.1 %"
+    for node in village.nodes.values():
+        node.report_readings()
+    village.settle()
+    looks = agent.looks.who_looked(agent.db, ADA.hex())
+    assert [(look.entry.shown_as, look.entry.outcome) for look in looks] == [
+        ("Dr A. Reed", "read"),
+        ("Dr A. Reed", "released"),
+    ]
+    assert agent.looks.alarms(agent.db, ADA.hex()) == []
+
+
+def test_after_a_revocation_nothing_opens_and_the_refusal_is_told(village: Village) -> None:
+    consent = granted(village)
+    tx = TransactionId(disclosed(village, consent).tx or b"")
+    village.run("Agent", RevokeConsent(consent))
+    riverside, agent = village.nodes["Riverside"], village.nodes["Agent"]
+    refused = riverside.gate.read_record(reed_signed_in(village), tx, 0, "TREAT")
+    assert isinstance(refused, Refused)
+    riverside.report_readings()
+    village.settle()
+    looks = agent.looks.who_looked(agent.db, ADA.hex())
+    assert "refused" in [look.entry.outcome for look in looks]
