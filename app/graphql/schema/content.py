@@ -1,0 +1,71 @@
+"""The content of records: read through the gate, which keeps the reading before the first byte."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import strawberry
+
+from app.gate import AccessEnded, Opened, Refused
+from app.graphql.errors import ApiError, ErrorCode
+from app.graphql.scalars import Base64, RawJson, UInt53
+from app.graphql.schema.codes import purpose_of
+from app.graphql.schema.context import ApiContext
+from states.errors import LedgerError
+
+CONTENT_BYTES_MAX = 1 << 22
+CONTENT_COST = 100
+NOTHING_AVAILABLE = "Nothing available."
+
+PurposeArgument = Annotated[
+    str,
+    strawberry.argument(
+        description="Why it is read: a code of HL7 v3 PurposeOfUse, such as TREAT. It is logged."
+    ),
+]
+
+
+@strawberry.type(description="A record's content, or why there is none.")
+class RecordContent:
+    """The reading is in the log, and the patient's agent will be told, whatever the answer."""
+
+    resource: RawJson | None = strawberry.field(description="The FHIR resource as JSON.")
+    bytes: Base64 | None = strawberry.field(description="The bytes exactly as they were received.")
+    refusal: str | None = strawberry.field(description="Why there is none; null where there is.")
+    log_entry: UInt53 | None = strawberry.field(
+        description="Where this node's reading log holds the reading."
+    )
+
+
+async def shown(context: ApiContext, answer: Opened | Refused) -> RecordContent:
+    """Return what the gate answered. A refusal takes the same time whatever its reason."""
+    if isinstance(answer, Refused):
+        wait_ms = answer.answer_at - context.api.assembly.given.clock()
+        await asyncio.sleep(max(wait_ms, 0) / 1_000)
+        return RecordContent(resource=None, bytes=None, refusal=answer.words, log_entry=None)
+    found = b""
+    try:
+        for chunk in answer.chunks:
+            found += chunk
+            if len(found) > CONTENT_BYTES_MAX:
+                raise ApiError(ErrorCode.LIMIT_EXCEEDED, "too large for GraphQL: use FHIR")
+    except AccessEnded as ended:
+        raise ApiError(ErrorCode.CONSENT_EXPIRED, ended.words) from ended
+    except LedgerError as damaged:
+        raise ApiError(ErrorCode.NOT_FOUND, NOTHING_AVAILABLE) from damaged
+    return RecordContent(
+        resource=_resource(found),
+        bytes=Base64(found),
+        refusal=None,
+        log_entry=UInt53(answer.entry),
+    )
+
+
+def _resource(found: bytes) -> RawJson | None:
+    try:
+        return RawJson(msgspec.json.decode(found))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None  # a document that is no JSON: its bytes are there
+
+
+__all__ = ["CONTENT_COST", "PurposeArgument", "RecordContent", "purpose_of", "shown"]

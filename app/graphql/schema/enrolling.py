@@ -1,0 +1,173 @@
+"""Mutations: enrolling a patient, finding whom she may name, keeping the staff directory."""
+
+import re
+from datetime import datetime
+
+import msgspec
+import strawberry
+
+from app.graphql.errors import ErrorCode, UserError
+from app.graphql.schema.context import Info, instant
+from app.graphql.schema.flow import KIND as FLOW_KIND
+from app.graphql.schema.flow import Practitioner, find_flow
+from app.graphql.schema.mutation import (
+    KEY_DESCRIPTION,
+    FlowPayload,
+    Mistake,
+    check_key,
+    named_keys,
+    named_party,
+    require,
+    start,
+    user_error,
+)
+from app.graphql.schema.policy import Action
+from app.graphql.schema.requests import KeyReused
+from flows.subjects.enrolment import (
+    EnrolmentOffer,
+    EnrolPatient,
+    FindPractitioner,
+    OfferEnrolment,
+)
+from flows.subjects.enrolment import Practitioner as Named
+from states.encoding import Codec, encode
+from states.errors import LedgerError
+
+PERSON_SIZE = 16
+CODE = re.compile(r"[0-9A-F]{32}\Z")
+_OFFER: msgspec.msgpack.Decoder[EnrolmentOffer] = msgspec.msgpack.Decoder(EnrolmentOffer)
+_NAMED: Codec[Named] = Codec(Named, "practitioner")
+
+
+@strawberry.input(description="Draw a one-time code for the patient at the desk.")
+class OfferEnrolmentInput:
+    """By a clinician of the custodian."""
+
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+    local_name: str = strawberry.field(description="Your patient number for her.")
+
+
+@strawberry.input(description="Show the code of an offer that you made, once.")
+class ShowEnrolmentCodeInput:
+    """Good for fifteen minutes from the offer on."""
+
+    flow: strawberry.ID = strawberry.field(description="The flow that `offerEnrolment` started.")
+
+
+@strawberry.type(description="A one-time code, which is shown this once.")
+class EnrolmentCodePayload:
+    """Give it to the patient at the desk, and to nobody else."""
+
+    code: str | None = strawberry.field(description="32 hexadecimal digits in groups of four.")
+    until: datetime | None = strawberry.field(description="Until when it is good.")
+    user_errors: list[UserError] = strawberry.field(description="Why there is none.")
+
+
+@strawberry.input(description="Enrol yourself with a code that you got at a custodian's desk.")
+class EnrolPatientInput:
+    """By a patient, at her agent."""
+
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+    custodian: strawberry.ID = strawberry.field(description="The organisation at whose desk.")
+    code: str = strawberry.field(description="32 hexadecimal digits; blanks and hyphens may be in.")
+
+
+@strawberry.input(description="Find the person at an organisation whom a consent shall name.")
+class FindPractitionerInput:
+    """By a patient, at her agent."""
+
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+    organisation: strawberry.ID = strawberry.field(description="Where she works.")
+    name: str = strawberry.field(description="Her name, exactly as the organisation shows it.")
+
+
+@strawberry.input(description="Enter somebody into this organisation's staff directory.")
+class AddPractitionerInput:
+    """By an operator."""
+
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+    shown_as: str = strawberry.field(description="The name to show, such as Dr A. Reed.")
+    role: str = strawberry.field(description="Her role: clinician, pharmacist, researcher.")
+
+
+@strawberry.type(description="Who was entered.")
+class PractitionerPayload:
+    """Her id is new, and the organisation's own."""
+
+    practitioner: Practitioner | None = strawberry.field(description="Null where it was refused.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was refused.")
+
+
+def offer_enrolment(info: Info, input: OfferEnrolmentInput) -> FlowPayload:  # noqa: A002  its name in the API
+    return start(
+        info,
+        Action.OFFER_ENROLMENT,
+        input.idempotency_key,
+        input,
+        lambda: OfferEnrolment(input.local_name),
+    )
+
+
+def show_enrolment_code(info: Info, input: ShowEnrolmentCodeInput) -> EnrolmentCodePayload:  # noqa: A002
+    require(info, Action.OFFER_ENROLMENT)
+    context = info.context
+    try:
+        keys = named_keys(context, input.flow, FLOW_KIND, find_flow, "flow")
+        flow = bytes(keys[0]) if isinstance(keys[0], bytes) else b""
+        row = context.api.assembly.engine.flow(flow)
+        assert row is not None, "it was found"
+        offer = _OFFER.decode(row.result) if row.result else None
+    except (Mistake, msgspec.DecodeError):
+        offer, flow = None, b""
+    if offer is None or not context.api.requests.show_once(flow):
+        words = "no code of yours that is ready and was not shown before"
+        refused = UserError(code=ErrorCode.NOT_FOUND, field=["input", "flow"], message=words)
+        return EnrolmentCodePayload(code=None, until=None, user_errors=[refused])
+    digits = context.api.assembly.enrolments.open_offer(offer).hex().upper()
+    groups = "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+    return EnrolmentCodePayload(code=groups, until=instant(offer.until), user_errors=[])
+
+
+def enrol_patient(info: Info, input: EnrolPatientInput) -> FlowPayload:  # noqa: A002
+    context = info.context
+
+    def make() -> EnrolPatient:
+        custodian = named_party(context, input.custodian, "custodian")
+        digits = re.sub(r"[\s-]", "", input.code).upper()
+        if not CODE.match(digits):
+            raise Mistake(ErrorCode.BAD_USER_INPUT, "a code is 32 hexadecimal digits", "code")
+        return EnrolPatient(context.viewer.person_bytes, custodian, bytes.fromhex(digits))
+
+    return start(info, Action.ENROL, input.idempotency_key, input, make)
+
+
+def find_practitioner(info: Info, input: FindPractitionerInput) -> FlowPayload:  # noqa: A002
+    context = info.context
+
+    def make() -> FindPractitioner:
+        organisation = named_party(context, input.organisation, "organisation")
+        return FindPractitioner(organisation, input.name)
+
+    return start(info, Action.FIND_PRACTITIONER, input.idempotency_key, input, make)
+
+
+def add_practitioner(info: Info, input: AddPractitionerInput) -> PractitionerPayload:  # noqa: A002
+    require(info, Action.KEEP_STAFF)
+    context = info.context
+    assembly = context.api.assembly
+
+    def make(_: str) -> bytes:
+        named = Named(assembly.given.entropy(PERSON_SIZE), input.shown_as, input.role)
+        assembly.enrolments.add_practitioner(assembly.db, _NAMED.decode(encode(named)))
+        return named.person
+
+    try:
+        check_key(input.idempotency_key)
+        asked = (Action.KEEP_STAFF.value, input)
+        requests = context.api.requests
+        person = requests.once(context.viewer, input.idempotency_key, asked, make)
+    except (Mistake, KeyReused, LedgerError) as refused:
+        return PractitionerPayload(practitioner=None, user_errors=[user_error(refused)])
+    context.renew()
+    shown = Practitioner(person=person.hex(), shown_as=input.shown_as, role=input.role)
+    return PractitionerPayload(practitioner=shown, user_errors=[])

@@ -1,0 +1,200 @@
+"""Records: metadata for whom they concern, content through the gate."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import strawberry
+from sqlalchemy import and_, bindparam, or_
+
+from app.graphql.connections import Connection
+from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.scalars import Digest, LedgerSeq, UInt53
+from app.graphql.schema.codes import Category
+from app.graphql.schema.content import (
+    CONTENT_COST,
+    PurposeArgument,
+    RecordContent,
+    purpose_of,
+    shown,
+)
+from app.graphql.schema.context import ApiContext, Info
+from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
+from app.graphql.schema.moment import Cell, Row, content_of
+from app.graphql.schema.node import Node, info_keys
+from app.graphql.schema.party import Party, party_of
+from app.graphql.schema.patient import KIND as PATIENT_KIND
+from app.graphql.schema.patient import Patient, patient_named
+from app.graphql.schema.policy import Reach, Subject
+from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.storage.statements import table_of
+from app.subjects.tables import RecordRow
+from states.state import StateRef, TransactionId
+
+KIND = "record"
+
+_R = table_of(RecordRow)
+_SEQ: Parameter = bindparam("seq")
+LIVE_AT = or_(_R.c.consumed_seq.is_(None), _R.c.consumed_seq > _SEQ)
+
+RECORDS = Listing(
+    name="records",
+    subject=Subject.RECORD,
+    source=_R,
+    columns=(
+        _R.c.tx,
+        _R.c.idx,
+        _R.c.custodian,
+        _R.c.patient,
+        _R.c.version,
+        _R.c.commitment,
+        _R.c.blob,
+        _R.c.size_class,
+        _R.c.content,
+        _R.c.created_seq,
+        _R.c.consumed_seq,
+    ),
+    key=(_R.c.tx, _R.c.idx),
+    order=(_R.c.created_seq, _R.c.idx),
+    visible={
+        Reach.OWN: _R.c.patient == bindparam("viewer_person"),
+        Reach.HOUSE: _R.c.custodian == bindparam("viewer_me"),
+    },
+    at=_R.c.created_seq <= _SEQ,
+    filters={
+        "patient": _R.c.patient == bindparam("filter_patient"),
+        "category": _R.c.category == bindparam("filter_category"),
+        "custodian": _R.c.custodian == bindparam("filter_custodian"),
+        "live": and_(LIVE_AT, bindparam("filter_live") == 1),
+        "past": and_(_R.c.consumed_seq <= _SEQ, bindparam("filter_past") == 1),
+    },
+)
+
+
+@strawberry.enum(description="Which states: those that live, those that were consumed, or both.")
+class Life(StrEnum):
+    """At the ledger moment that is read."""
+
+    LIVE = "live"
+    PAST = "past"
+    ALL = "all"
+
+
+async def _content(root: "Record", info: Info, purpose: PurposeArgument) -> RecordContent:
+    context = info.context
+    gate = context.api.gate
+    ref = StateRef(TransactionId(bytes(root.transaction_id)), root.index)
+    return await shown(context, gate.read_own(context.caller.session, ref, purpose_of(purpose)))
+
+
+def _patient(root: "Record", info: Info) -> Patient | None:
+    return patient_named(info.context, root.patient_name)
+
+
+def _transaction(root: "Record", info: Info) -> Transaction | None:
+    return find_transaction(info.context, (bytes(root.transaction_id),))
+
+
+@strawberry.type(description="One version of a record, without its content.")
+class Record(Node):
+    """What the ledger and its sealed components say of a record."""
+
+    patient_name: strawberry.Private[Cell]
+    transaction_id: Digest = strawberry.field(description="The transaction that created it.")
+    index: int = strawberry.field(description="Its place among that transaction's outputs.")
+    custodian: Party = strawberry.field(description="Who keeps it.")
+    version: int = strawberry.field(description="1 at first.")
+    kind: str = strawberry.field(description="FHIR resource type.")
+    code: str = strawberry.field(description="Its clinical code; may be empty.")
+    code_system: str = strawberry.field(description="The code's system; may be empty.")
+    category: Category = strawberry.field(description="What kind of record it is.")
+    labels: list[str] = strawberry.field(description="Confidentiality and sensitivity.")
+    day: str | None = strawberry.field(description="Day of care at the custodian, as YYYY-MM-DD.")
+    commitment: Digest = strawberry.field(description="What its bytes must hash to.")
+    blob: str = strawberry.field(description="The CID of its ciphertext.")
+    size_class: UInt53 = strawberry.field(description="Bytes of ciphertext, padded.")
+    created_seq: LedgerSeq = strawberry.field(description="Since when it is here.")
+    consumed_seq: LedgerSeq | None = strawberry.field(
+        description="Since when it has ended here: amended, moved, erased. Null while it lives."
+    )
+    patient: Patient | None = strawberry.field(resolver=_patient, description="Whose it is.")
+    transaction: Transaction | None = strawberry.field(
+        resolver=_transaction, description="What created it; null where you may not see it."
+    )
+    content: RecordContent | None = strawberry.field(
+        resolver=_content,
+        description="The FHIR resource. Reading it is logged, also where it is refused.",
+        metadata={"cost": CONTENT_COST},
+    )
+
+
+def record_of(context: ApiContext, row: Row) -> Record:
+    tx, idx, custodian, patient, version, commitment, blob, size, content, made, ended = row
+    assert isinstance(tx, bytes), "a primary key"
+    assert isinstance(commitment, bytes), "a column of bytes"
+    said = content_of(content)
+    return Record(
+        id=context.api.ids.seal(KIND, tx, int(idx or 0)),
+        patient_name=patient,
+        transaction_id=Digest(tx),
+        index=int(idx or 0),
+        custodian=party_of(context, str(custodian)),
+        version=int(version or 0),
+        kind=said.kind,
+        code=said.code,
+        code_system=said.system,
+        category=Category(said.category),
+        labels=list(said.labels),
+        day=said.day,
+        commitment=Digest(commitment),
+        blob=str(blob),
+        size_class=UInt53(int(size or 0)),
+        created_seq=LedgerSeq(int(made or 0)),
+        consumed_seq=None if ended is None else LedgerSeq(int(ended)),
+    )
+
+
+def find_record(context: ApiContext, keys: tuple[SortKey, ...]) -> Record | None:
+    row = find(context, RECORDS, keys)
+    return None if row is None else record_of(context, row)
+
+
+PatientFilter = Annotated[
+    strawberry.ID | None, strawberry.argument(description="Only those of this patient.")
+]
+LifeFilter = Annotated[Life, strawberry.argument(description="Live ones, unless you say so.")]
+
+
+def chosen(info: Info, patient: str | None, status: Life, **others: Cell) -> dict[str, Cell]:
+    """Return the filters that were asked for."""
+    filters: dict[str, Cell] = {name: value for name, value in others.items() if value is not None}
+    if patient is not None:
+        keys = info_keys(info, patient, PATIENT_KIND)
+        # An id that names nobody filters as a patient without rows would.
+        filters["patient"] = str(keys[0]) if keys else ""
+    if status is not Life.ALL:
+        filters[status.value] = 1
+    return filters
+
+
+def records(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments
+    info: Info,
+    patient: PatientFilter = None,
+    category: Annotated[
+        Category | None, strawberry.argument(description="Only those of this category.")
+    ] = None,
+    status: LifeFilter = Life.LIVE,
+    as_of: AsOf = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[Record]:
+    context = info.context
+    return page(
+        context,
+        RECORDS,
+        PageArguments(first, after, last, before),
+        lambda row: record_of(context, row),
+        chosen(info, patient, status, category=None if category is None else category.value),
+        as_of,
+    )

@@ -1,0 +1,123 @@
+"""What a patient permits or denies, as the API shows it; and what consents and restrictions have in common."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import strawberry
+from sqlalchemy import bindparam, select
+
+from app.graphql.schema.codes import Category
+from app.graphql.schema.context import ApiContext, instant
+from app.graphql.schema.moment import EXCEPTIONS, TERMS, Cell, sql
+from app.graphql.schema.party import Party, party_of
+from app.graphql.schema.policy import Reach
+from app.storage.statements import table_of
+from app.subjects.tables import InForceRow
+
+_IN_FORCE = table_of(InForceRow)
+_TOLD = sql(
+    select(_IN_FORCE.c.party, _IN_FORCE.c.at)
+    .where(_IN_FORCE.c.tx == bindparam("tx"))
+    .order_by(_IN_FORCE.c.party)
+)
+
+
+@strawberry.enum(description="Whether terms open or close.")
+class TermsDecision(StrEnum):
+    """As on the ledger."""
+
+    PERMIT = "permit"
+    DENY = "deny"
+
+
+@strawberry.enum(description="What a statement is now, at this node.")
+class StatementStatus(StrEnum):
+    """The first that fits, from the top."""
+
+    CLOSED = "closed"
+    """A signed withdrawal has arrived; its receipt has not."""
+    ENDED = "ended"
+    EXPIRED = "expired"
+    NOT_YET = "not-yet"
+    LIVE = "live"
+
+
+@strawberry.type(description="Who may (or may not) read what, for what purpose.")
+class Terms:
+    """Fields narrow together; entries of a field are alternatives."""
+
+    decision: TermsDecision = strawberry.field(description="Permit or deny.")
+    person: str | None = strawberry.field(
+        description="One person, by the organisation's own id (hex); null: not one alone."
+    )
+    role: str | None = strawberry.field(description="One role; null: not one alone.")
+    purposes: list[str] = strawberry.field(description="HL7 purposes of use; none: every one.")
+    categories: list[Category] = strawberry.field(description="Categories; none: every one.")
+    labels: list[str] = strawberry.field(description="Labels; none: no condition on labels.")
+    parties: list[Party] = strawberry.field(
+        description="Of a restriction: to whom it closes; none: to all."
+    )
+
+
+@strawberry.type(description="What a permit leaves out; its grantee is not shown this.")
+class Exceptions:
+    """Empty where nothing is left out."""
+
+    categories: list[Category] = strawberry.field(description="Categories left out.")
+    labels: list[str] = strawberry.field(description="Labels left out.")
+
+
+@strawberry.type(description="A party's signed word since when it acts on a statement.")
+class InForce:
+    """Access opens or closes there from that moment on."""
+
+    party: Party = strawberry.field(description="Who says so.")
+    since: datetime = strawberry.field(description="Since when, by its own clock.")
+
+
+def terms_of(context: ApiContext, cell: Cell) -> Terms:
+    assert isinstance(cell, bytes), "terms are encoded"
+    said = TERMS.decode(cell)
+    return Terms(
+        decision=TermsDecision(said.decision),
+        person=None if said.person is None else said.person.hex(),
+        role=said.role,
+        purposes=list(said.purposes),
+        categories=[Category(each) for each in said.categories],
+        labels=list(said.labels),
+        parties=[party_of(context, each) for each in said.parties],
+    )
+
+
+def exceptions_of(cell: Cell) -> Exceptions | None:
+    if not isinstance(cell, bytes):
+        return None
+    said = EXCEPTIONS.decode(cell)
+    return Exceptions(
+        categories=[Category(each) for each in said.categories], labels=list(said.labels)
+    )
+
+
+def status_of(now: int, start: Cell, end: Cell, consumed: Cell, closed: Cell) -> StatementStatus:
+    """Return what a statement is at `now` (ms)."""
+    if consumed is not None:
+        return StatementStatus.ENDED
+    if closed is not None:
+        return StatementStatus.CLOSED
+    if isinstance(end, int) and now >= end:
+        return StatementStatus.EXPIRED
+    if isinstance(start, int) and now < start:
+        return StatementStatus.NOT_YET
+    return StatementStatus.LIVE
+
+
+def in_force(context: ApiContext, reach: Reach, tx: bytes, since: Cell) -> list[InForce]:
+    """Return what parties owed the agent and sent; elsewhere, since when this node itself acts."""
+    if reach is not Reach.OWN:
+        own = party_of(context, context.viewer.me)
+        return [InForce(party=own, since=instant(int(since or 0)))]
+    rows = context.moment.rows(_TOLD, {"tx": tx})
+    return [
+        InForce(party=party_of(context, str(party)), since=instant(int(at or 0)))
+        for party, at in rows
+    ]
