@@ -7,6 +7,8 @@ from typing import Literal
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from app.blobs.cipher import DATA_KEY_SIZE
+from app.blobs.wrap import WrapContext, wrap_data_key
 from app.storage.statements import creation, sql, table_of
 from app.subjects.deciding import Candidate, Deciding
 from app.subjects.enrolment import Enrolments
@@ -28,6 +30,7 @@ from flows.services import Held
 from flows.step import Handlers
 from flows.subjects.disclosure import Asked, AskFor, Decided, DecideRequest, Refusal, WriteRequest
 from states.contract import Contract
+from states.crypto.hashes import HASH_SIZE
 from states.crypto.keys import Key
 from states.crypto.policy import One
 from states.crypto.signatures import sign_evidence, verify_evidence
@@ -243,6 +246,7 @@ class DisclosureSubject:
         """See DecideRequest. What is not permitted is, to the recipient, as if it did not exist."""
         asked = request.asked.request
         self._check_evidence(step, request)
+        self._check_answerable(step, asked)
         step.unit.execute(
             _ADD_ASKED,
             {
@@ -278,6 +282,16 @@ class DisclosureSubject:
         if signature.key not in self._ground.directory.identity_keys(request.peer, step.now):
             raise InvalidSignature("request", "not signed by the recipient")
         verify_evidence(signature, parameters.network, encode(asked), parameters.relying)
+
+    def _check_answerable(self, step: Step, asked: AskFor) -> None:
+        """One answer to one number, and a key for which something can be wrapped: else it would fail after the notary.
+
+        Raises FlowRefused, WrapRefused.
+        """
+        if step.unit.execute(_GET_ASKED, {"number": asked.number}).fetchone() is not None:
+            raise FlowRefused("asked-before", "a request with this number was answered")
+        context = WrapContext(bytes(HASH_SIZE), 0, asked.epoch)
+        wrap_data_key(bytes(DATA_KEY_SIZE), asked.epoch_key, context, self._ground.entropy)
 
     def _refuse(
         self,
