@@ -98,6 +98,16 @@ _WHO = sql(
 _COMMITMENTS = sql(
     select(_ITEM.c.commitment).where(_ITEM.c.tx == bindparam("tx")).order_by(_ITEM.c.item)
 )
+_DISCLOSED_BY = sql(
+    select(
+        _DISCLOSURE.c.patient,
+        _DISCLOSURE.c.recipient,
+        _DISCLOSURE.c.person,
+        _DISCLOSURE.c.role,
+        _DISCLOSURE.c.purpose,
+        _DISCLOSURE.c["items"],
+    ).where(_DISCLOSURE.c.tx == bindparam("tx"))
+)
 _ITEMS_OF = sql(
     select(_ITEM.c.item, _ITEM.c.commitment, _ITEM.c.content).where(
         _ITEM.c.tx == bindparam("tx"), _ITEM.c.withdrawn_at.is_(None)
@@ -181,6 +191,20 @@ class Deciding:
                 letters.append(Letter(Party(recipient), Withdrawn(tx, commitments)))
                 self._log(step, tx, "withdrawn", commitments)
         return tuple(letters)
+
+    def is_open(self, step: Step, tx: bytes) -> bool:
+        """Whether every item of a disclosure is still permitted.
+
+        Its recipient chooses when to sign, so a denial may have come between decision and receipt; a disclosure that
+        was not recorded then is one that `withdrawals` did not find.
+        """
+        row = step.unit.execute(_DISCLOSED_BY, {"tx": tx}).fetchone()
+        patient, recipient, person, role, purpose, items = row
+        request = Request(Party(recipient), person, role, purpose)
+        ruling = self._ruling(step.unit, patient, request, step.now)
+        held = step.unit.execute(_ITEMS_OF, {"tx": tx}).fetchall()
+        outcomes = [ruling.judge(CONTENT.decode(data)).outcome for _, _, data in held]
+        return len(held) == items and all(outcome is Outcome.PERMIT for outcome in outcomes)
 
     def log_refusal(
         self, step: Step, asked: AskFor, consent: LiveStatement | None, why: str

@@ -151,7 +151,8 @@ class Handover:
         live = self._statements.live_or_ended(step.unit, consent)
         grace = self._ground.in_force(step.now).limits.release_grace_ms
         stated_at, stated_live = self._stated(step.unit, consent, at)
-        if live.ended or live.closed or not stated_live or step.now > release_by or released < 0:
+        over = live.ended or live.closed or not stated_live or step.now > release_by or released < 0
+        if over or not self._deciding.is_open(step, request.tx):
             step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": NOT_RELEASED})
             self._deciding.log_release(step, request.tx, released=False)
             return Release("not-released")
