@@ -84,9 +84,16 @@ _KEEP_KEY = sql(
     .where(_ITEM.c.tx == bindparam("id"), _ITEM.c.item == bindparam("number"))
     .values(wrapped=bindparam("wrapped"), epoch=bindparam("epoch"))
 )
+# Of the disclosure's patient: whoever has seen a commitment can have it transferred here for another one.
 _KEY_OF = sql(
     select(_RECORD.c.key)
-    .where(_RECORD.c.commitment == bindparam("commitment"), _RECORD.c.key.is_not(None))
+    .join(_DISCLOSURE, _DISCLOSURE.c.patient == _RECORD.c.patient)
+    .where(
+        _DISCLOSURE.c.tx == bindparam("tx"),
+        _RECORD.c.commitment == bindparam("commitment"),
+        _RECORD.c.custodian == _DISCLOSURE.c.custodian,
+        _RECORD.c.key.is_not(None),
+    )
     .limit(1)
 )
 _ASKED_BY = sql(select(_ASKED.c.asked).where(_ASKED.c.tx == bindparam("tx")))
@@ -169,7 +176,7 @@ class Handover:
         asked = ASKED.decode(row[0]).request
         wrapped = []
         for number, commitment, *_ in step.unit.execute(_ITEMS, {"tx": tx}).fetchall():
-            key = step.unit.execute(_KEY_OF, {"commitment": commitment}).fetchone()
+            key = step.unit.execute(_KEY_OF, {"tx": tx, "commitment": commitment}).fetchone()
             data_key = self._ground.keys.unwrap_at_rest(key[0], commitment)
             context = WrapContext(tx, number, asked.epoch)
             wrapped.append(wrap_data_key(data_key, asked.epoch_key, context, self._ground.entropy))
