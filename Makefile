@@ -59,7 +59,7 @@ simulate: setup
 	CARECORD_SEEDS=$(SEEDS) $(BIN)/pytest -q tests/simulation
 
 bench: setup
-	@for each in tests/benchmarks/bench_*.py; do $(BIN)/python -m "tests.benchmarks.$$(basename "$$each" .py)"; done
+	$(BIN)/python -m app.bench
 
 lock:
 	echo 'setuptools>=80' | $(LOCK_WITH) -o requirements.lock

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
+from app.bench.workshop import START, Network, NotaryKeys
 from notaries.log import LogSigner
 from notaries.request import RequestChecker
 from notaries.service import NotaryService
 from notaries.sqlite import Indexing, SqliteProvider
 from notaries.sqlite_log import Point
-from tests.benchmarks.notary_load import START, Network, NotaryKeys
 
 NOTARY = NotaryKeys(1, "killed.test.example")
 NETWORK = Network((NOTARY,))

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.bench.workshop import START, Held, Made, Workshop
 from notaries.audit import audit_log
 from notaries.database_audit import audit_database
 from notaries.log import LogSigner, ServedLog
@@ -31,7 +32,6 @@ from states.notarisation import (
     spender_hash,
 )
 from states.receipt import ReceiptVerifier, VerifiedReceipt
-from tests.benchmarks.notary_load import START, Held, Made, Workshop
 from tests.e2e.notary_child import LENGTH_SIZE, NETWORK, NOTARY, SEAL_KEY
 
 pytestmark = pytest.mark.e2e

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.bench.workshop import START, Held, Made, Network, NotaryKeys, Workshop
 from notaries.log import LogSigner, ServedLog
 from notaries.memory import MemoryProvider
 from notaries.queue import QueueLimits
@@ -15,7 +16,6 @@ from notaries.uniqueness import UniquenessProvider
 from states.encoding import encode
 from states.notarisation import ANSWER, Answer, Committed, Question
 from states.receipt import ReceiptVerifier, VerifiedReceipt
-from tests.benchmarks.notary_load import START, Held, Made, Network, NotaryKeys, Workshop
 
 SEAL_KEY = bytes(range(32))
 NOTARY = NotaryKeys(1, "notary.test.example")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.bench.workshop import START
 from notaries.audit import DoubleSpend, LoggedTwice, NotAsSigned, TimeFell, audit_log
 from notaries.database_audit import Change, audit_database
 from notaries.log import CHECKPOINT_PATH, ServedLog, empty_head, grown
@@ -16,7 +17,6 @@ from notaries.sqlite_log import RowSeals
 from states.errors import InvalidSignature, MalformedBytes
 from states.receipt import LogEntry
 from states.tiles import encode_bundle
-from tests.benchmarks.notary_load import START
 from tests.unit.notaries.desk import NOTARY, OTHER_NOTARY, SEAL_KEY, Desk, signer_of, sqlite_in
 
 KEYS = NOTARY.info.log_keys

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from app.bench.workshop import START
 from states.checkpoint import ForkedLog, RolledBack, VerifiedCheckpoint, advance
 from states.crypto.merkle import verify_consistency
 from states.errors import InvalidProof
 from states.notarisation import Committed
-from tests.benchmarks.notary_load import START
 from tests.unit.notaries.desk import NOTARY, Desk, sqlite_in
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from msgspec.structs import replace
 
+from app.bench.workshop import Held, Workshop
 from notaries.openings import open_exactly, open_lock
 from notaries.request import SHOWN
 from states.builder import BuiltTransaction
@@ -14,7 +15,6 @@ from states.groups import Group
 from states.lock import ReferOpening, SpendOpening, check_opening
 from states.state import StateRef
 from states.tearoff import Tearoff, id_of, open_tearoff
-from tests.benchmarks.notary_load import Held, Workshop
 from tests.unit.notaries.desk import NETWORK, NOTARY
 
 WORKSHOP = Workshop(NETWORK, NOTARY.party, 11)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from app.bench.workshop import Held, Made
 from notaries.sqlite import SqliteProvider
 from states.crypto.ed25519 import Ed25519Signer
 from states.crypto.policy import policy_digest
 from states.encoding import encode
 from states.lock import nullifier
-from tests.benchmarks.notary_load import Held, Made
 from tests.unit.notaries.desk import SEAL_KEY, Desk, sqlite_in
 
 PATIENTS = 40

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from app.bench.workshop import SEEN_BY_NOTARY, START, Made, Workshop
 from notaries.memory import MemoryProvider
 from notaries.request import Reason
 from states.builder import TransactionDraft, build
@@ -29,7 +30,6 @@ from states.notarisation import (
 from states.state import StateRef, TransactionId, TransactionState
 from states.tearoff import Tearoff
 from states.timewindow import TimeWindow
-from tests.benchmarks.notary_load import SEEN_BY_NOTARY, START, Made, Workshop
 from tests.unit.notaries.desk import NETWORK, NOTARY, OTHER_NOTARY, Desk, signer_of
 
 STRANGER = Ed25519Signer(b"\7" * 32)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from app.bench.workshop import SEEN_BY_NOTARY, START, Held, Made
 from notaries.memory import MemoryProvider
 from notaries.queue import FairQueue, QueueLimits, Waiting
 from notaries.request import KeyCheck, Reason
@@ -31,7 +32,6 @@ from states.notarisation import (
     spender_hash,
 )
 from states.receipt import read_receipt
-from tests.benchmarks.notary_load import SEEN_BY_NOTARY, START, Held, Made
 from tests.unit.notaries.desk import (
     NETWORK,
     NOTARY,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from app.bench.workshop import START, Made
 from notaries.sqlite import Indexing, SqliteProvider
 from notaries.sqlite_log import Point
 from notaries.uniqueness import StoreFailed
 from states.notarisation import Answer, Busy, Committed, Conflict, Never, StatusRequest, Unknown
-from tests.benchmarks.notary_load import START, Made
 from tests.unit.notaries.desk import FEW, NOTARY, SEAL_KEY, Desk, signer_of, sqlite_in
 
 FILES = ("", "-wal", "-shm")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app.bench.workshop import START, Held, Made
 from notaries.uniqueness import UNKNOWN_STATE, Claim, CommitRequest
 from states.lock import nullifier
 from states.notarisation import (
@@ -21,7 +22,6 @@ from states.notarisation import (
     spender_hash,
 )
 from states.state import StateRef, TransactionId
-from tests.benchmarks.notary_load import START, Held, Made
 from tests.unit.notaries.desk import Desk, shuffled
 
 MINUTE = 60_000
