@@ -136,9 +136,12 @@ class Vault:
     def read_part(self, db: Connection, part: bytes) -> bytes | None:
         """Return a transaction as the reader named in its part id may have it: signed/1 while held, then proven/1.
 
-        None where that reader is no holder: nobody reads a transaction that does not concern him.
+        None where that reader is no holder: nobody reads a transaction that does not concern him. None as well where
+        it was dropped after a letter had named it: a revocation that the notary refused.
         """
         tx, reader = part[1:33], part[33:]
+        if db.execute(GET_TX, {"tx": tx}).fetchone() is None:
+            return None
         for party, roles in self.holders_of(db, tx).items():
             if reader_hash(party) == reader:
                 signed = self.transaction(db, tx)
@@ -147,6 +150,11 @@ class Vault:
                     return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
                 return encode(SignedTransaction(shown, signed.signatures))
         return None
+
+    def stored_bytes(self, db: Connection, tx: bytes) -> int:
+        """Return how large a stored transaction is; what its holders get of it is never larger. Raises NotHeld."""
+        _, tearoff, signatures, receipt, *_ = self._row(db, tx)
+        return len(tearoff) + len(signatures) + len(receipt or "")
 
     def held_by(
         self, db: Connection, peer: Party, since: int, after: bytes, most: int
@@ -203,6 +211,8 @@ class Vault:
         """Judge a peer's proposal, sign it and hold it. Raises a LedgerError where it is not as asked."""
         signed = SIGNED_TRANSACTION.decode(data)
         checked = self.check(step, signed, held=False)
+        if step.unit.execute(GET_TX, {"tx": checked.ledger.id}).fetchone() is not None:
+            raise FlowRefused("proposed-before", "this transaction is held here already")
         subject = self.subjects.of(checked.ledger)
         judge = self.subjects.judges.get(purpose)
         if subject.contract.name != purpose or judge is None:
@@ -341,7 +351,12 @@ class Vault:
         ):  # held here as a signer: perhaps with a component of its own that the bringer never saw
             held = self.transaction(step.unit, tx)
             proven = ProvenTransaction(held.tearoff, proven.signatures, proven.receipt)
-        letters = self._record(step, proven, first_seen=row is None)
+        try:
+            letters = self._record(step, proven, first_seen=row is None)
+        except UnresolvedInput:
+            # What waits for an earlier state must at least be notarised: anybody can name a state that nobody has.
+            self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=False)
+            raise
         if not self.is_holder(step.unit, peer, tx):
             raise NotConcerned
         return letters

@@ -80,14 +80,10 @@ class Resident:
         )
 
 
-class Village:
-    """All residents, their notary, and the connections between them."""
+class Founding:
+    """A network before its nodes live: residents and their keys, the notary's, parameters, map."""
 
-    def __init__(self, seed: int = 1, *, double_run: bool = False) -> None:
-        self.random = Random(seed)
-        self.clock = Clock()
-        entropy = self.random.randbytes
-        self.entropy = entropy
+    def __init__(self, entropy: Callable[[int], bytes], strangers: tuple[str, ...] = ()) -> None:
         self.notary = Resident("Notary", "notary", entropy)
         self.residents = {
             name: Resident(name, kind, entropy)
@@ -98,10 +94,11 @@ class Village:
                 ("Agent", "agent"),
             )
         }
+        self.strangers = {name: Resident(name, "hospital", entropy) for name in strangers}
         founding = Ed25519Signer(entropy(32))
-        network = network_id(founding.key, "village")
+        self.network = network_id(founding.key, "village")
         self.parameters = NetworkParameters(
-            network=network,
+            network=self.network,
             name="village",
             version=1,
             from_time=START - 86_400_000,
@@ -117,29 +114,19 @@ class Village:
         )
         body = encode(self.parameters)
         self.history = ParametersHistory([(parameters_id(body), self.parameters)])
-        everybody = (self.notary, *self.residents.values())
-        self.directory = MemberDirectory([each.entry(network) for each in everybody])
-        self._by_key = {
-            each.keys.public(NodeKey.IDENTITY): each.party for each in self.residents.values()
-        }
-        signer = LogSigner(
+        members = (*self.residents.values(), *self.strangers.values())
+        self.directory = MemberDirectory(
+            [each.entry(self.network) for each in (self.notary, *members)]
+        )
+        self._by_key = {each.keys.public(NodeKey.IDENTITY): each.party for each in members}
+        self.log_signer = LogSigner(
             "village.notary",
             HandleSigner(self.notary.keys, NodeKey.NOTARY_LOG),
             HandleSigner(self.notary.keys, NodeKey.NOTARY_COSIGNER),
         )
-        self.service = NotaryService(
-            RequestChecker(self.notary.party, network, lambda: self.history),
-            MemoryProvider(signer, self.clock.now),
-            signer,
-            self.clock,
-        )
-        self.blobs = {name: MemoryBlobStore() for name in self.residents}
-        self.nodes = {
-            name: self._assemble(name, resident, double_run=double_run)
-            for name, resident in self.residents.items()
-        }
-        self._by_party = {node.me: node for node in self.nodes.values()}
-        self._greet()
+
+    def checker(self) -> RequestChecker:
+        return RequestChecker(self.notary.party, self.network, lambda: self.history)
 
     def _notary_info(self) -> NotaryInfo:
         keys = self.notary.keys
@@ -153,6 +140,33 @@ class Village:
     def party_of(self, key: Key) -> Party | None:
         return self._by_key.get(key)
 
+
+class Village:
+    """All residents, their notary, and the connections between them."""
+
+    def __init__(self, seed: int = 1, *, double_run: bool = False) -> None:
+        self.random = Random(seed)
+        self.clock = Clock()
+        entropy = self.random.randbytes
+        self.entropy = entropy
+        self.founding = Founding(entropy)
+        self.notary = self.founding.notary
+        self.residents = self.founding.residents
+        self.parameters = self.founding.parameters
+        self.history = self.founding.history
+        self.directory = self.founding.directory
+        signer = self.founding.log_signer
+        self.service = NotaryService(
+            self.founding.checker(), MemoryProvider(signer, self.clock.now), signer, self.clock
+        )
+        self.blobs = {name: MemoryBlobStore() for name in self.residents}
+        self.nodes = {
+            name: self._assemble(name, resident, double_run=double_run)
+            for name, resident in self.residents.items()
+        }
+        self._by_party = {node.me: node for node in self.nodes.values()}
+        self._greet()
+
     def _assemble(self, name: str, resident: Resident, *, double_run: bool) -> Assembly:
         return Assembly(
             Surroundings(
@@ -162,7 +176,7 @@ class Village:
                 blobs=self.blobs[name],
                 parameters=self.history,
                 directory=self.directory,
-                party_of=self.party_of,
+                party_of=self.founding.party_of,
                 notary=self.notary.party,
                 clock=self.clock,
                 entropy=self.entropy,

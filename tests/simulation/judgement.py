@@ -1,0 +1,102 @@
+"""The end of a seed: all is healed and at rest, and now the vaults, the outboxes and the databases are compared."""
+
+from typing import TYPE_CHECKING
+
+from flows.store import Status
+from tests.simulation.node import SimNode
+from tests.simulation.observer import Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_UNENDED = "SELECT id, tag, status, why, peer FROM flow WHERE status < 4 ORDER BY created, id"
+_LETTERS = "SELECT count(*) FROM flow_outbox WHERE peer <> ?"
+_VAULT = "SELECT tx, status FROM ledger_tx"
+_STATES = "SELECT tx, idx, consumed_by FROM ledger_state"
+
+
+def judge(world: "World") -> None:
+    """Raise Violation unless everything ended well. Observed flows have been retried by their operator."""
+    for node in world.nodes.values():
+        _liveness(world, node)
+        _vault(world, node)
+        _canaries(world, node)
+    _everywhere(world)
+    _agreement(world)
+
+
+def _liveness(world: "World", node: SimNode) -> None:
+    stranger = str(world.stranger.party)
+    observed = _observed_sessions(world)
+    for flow, tag, status, why, peer in node.disk.execute(_UNENDED).fetchall():
+        if status == Status.OBSERVED:
+            world.tell(node.name, "left observed", tag, why)
+            world.observed[tag, why.split(":")[0]] += 1
+        elif peer != stranger and not _waits_for(node, flow, observed):
+            raise Violation("liveness", f"{node.name}: {tag} is {Status(status).name}")
+    (left,) = node.disk.execute(_LETTERS, (stranger,)).fetchone()
+    if left:
+        raise Violation("liveness", f"{node.name} has {left} messages that nobody takes")
+
+
+def _observed_sessions(world: "World") -> set[bytes]:
+    """Sessions whose other side waits for an operator: whoever waits for it is in its place."""
+    return {
+        session
+        for node in world.nodes.values()
+        for (session,) in node.disk.execute(
+            "SELECT s.session FROM flow_session AS s JOIN flow AS f ON f.id = s.flow WHERE f.status = 3"
+        )
+    }
+
+
+def _waits_for(node: SimNode, flow: bytes, sessions: set[bytes]) -> bool:
+    rows = node.disk.execute("SELECT session FROM flow_session WHERE flow = ?", (flow,))
+    return any(session in sessions for (session,) in rows)
+
+
+def _vault(world: "World", node: SimNode) -> None:
+    """A vault holds nothing that does not concern its owner, and records nothing that is not in the log."""
+    oracle = world.oracle
+    for tx, status in node.disk.execute(_VAULT).fetchall():
+        known = oracle.known.get(tx)
+        if known is not None and node.me not in known.holders:
+            raise Violation("only holders hold", f"{node.name} has {tx.hex()[:12]}")
+        if status and tx not in oracle.places:
+            raise Violation("only holders hold", f"{node.name} records {tx.hex()[:12]}, unlogged")
+
+
+def _everywhere(world: "World") -> None:
+    """What is in the log is recorded by everybody whom it concerns."""
+    recorded = {
+        node.me: {tx for tx, status in node.disk.execute(_VAULT) if status}
+        for node in world.nodes.values()
+    }
+    for entry in world.oracle.log:
+        tx = bytes(entry.transaction)
+        if tx in world.oracle.lost and not any(tx in each for each in recorded.values()):
+            world.tell("lost with its only disk", tx.hex()[:12])
+            continue
+        for party in sorted(world.oracle.known[tx].holders):
+            node = world.node_of(party)
+            if node is not None and tx not in recorded[node.me] and not world.may_lack(node, tx):
+                what = f"{node.name} lacks {tx.hex()[:12]}"
+                raise Violation("in every participant's vault", what)
+
+
+def _agreement(world: "World") -> None:
+    """Whoever has a state says the same of it, and what the log says."""
+    said: dict[tuple[bytes, int], tuple[str, bytes | None]] = {}
+    for node in world.nodes.values():
+        for tx, index, by in node.disk.execute(_STATES):
+            other, before = said.setdefault((tx, index), (node.name, by))
+            if before != by and not world.may_lack(node, before or by):
+                what = f"{other} and {node.name} differ about {tx.hex()[:12]}:{index}"
+                raise Violation("participants agree", what)
+
+
+def _canaries(world: "World", node: SimNode) -> None:
+    world.oracle.canaries.search("on the disk of", node.name, node.disk.serialize())
+    for cid in node.blobs.cids():
+        for chunk in node.blobs.stream(cid):
+            world.oracle.canaries.search("among the blobs of", node.name, chunk)

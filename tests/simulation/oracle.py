@@ -1,0 +1,221 @@
+"""What must hold at every step and at the end, judged by one who sees all nodes, the wire and the notary's log."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from app.subjects.catalogue import CONTRACTS
+from flows.store import Status
+from flows.turn import TurnResult
+from states.command import COMMAND
+from states.crypto.merkle import leaf_hash, root_of
+from states.crypto.policy import keys_of
+from states.groups import Group
+from states.notarisation import ANSWER, Committed
+from states.receipt import LogEntry, ReceiptVerifier, entry_bytes, read_receipt
+from states.state import STATE_REF, StateRef
+from states.tearoff import open_tearoff
+from tests.simulation.canaries import Canaries
+from tests.simulation.node import SimNode
+from tests.simulation.observer import Released, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_BAD_RULES = ("cannot be replayed", "does not fit the code", "unknown", "unknown, after retries")
+_NAMES_PARTIES = ("custodian", "grantee", "recipient", "agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A transaction as its builder holds it: whom it concerns, who signs, what it consumes and rests on."""
+
+    holders: frozenset[str]
+    signers: frozenset[str]
+    inputs: tuple[StateRef, ...]
+    references: tuple[StateRef, ...]
+
+
+class Oracle:
+    """Raises Violation. It has its own idea of the log, and takes nothing on a node's word."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._receipts = ReceiptVerifier(world.founding.log_signer.keys)
+        self.canaries = Canaries(Random(f"{world.seed}/canaries"))
+        self.known: dict[bytes, Known] = {}
+        self.log: list[LogEntry] = []
+        self.roots: list[bytes] = [root_of(())]
+        self.places: dict[bytes, int] = {}
+        self.consumed: dict[StateRef, tuple[int, int]] = {}
+        self.lost: set[bytes] = set()
+        self._leaves: list[bytes] = []
+        self._nullifiers: set[bytes] = set()
+        self.faults_by_status: dict[str, int] = {}
+
+    # -- the wire --------------------------------------------------------------------------------------
+
+    def overhear(self, sender: SimNode, receiver: SimNode, data: bytes) -> None:
+        del sender
+        self.canaries.search("on its way to", receiver.name, data)
+
+    def overhear_question(self, node: SimNode, data: bytes) -> None:
+        del node
+        self.canaries.search("on its way to", "Notary", data)
+
+    # -- the notary ------------------------------------------------------------------------------------
+
+    def before_notary(self, node: SimNode, tx: bytes) -> None:
+        """Every signer has it durably, now that the notary is asked."""
+        if tx not in self.known:
+            self.known[tx] = self._learn(node, tx)
+        for party in self.known[tx].signers:
+            signer = self._world.node_of(party)
+            if signer is not None and not signer.restored and not self._has(signer, tx):
+                what = f"{node.name} asks about {tx.hex()[:12]}, which {signer.name} does not hold"
+                raise Violation("signers are durable", what)
+
+    def _learn(self, node: SimNode, tx: bytes) -> Known:
+        assert node.assembly is not None
+        vault = node.assembly.vault
+        filtered = open_tearoff(vault.transaction(node.disk, tx).tearoff)
+        inputs = tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.INPUTS))
+        outputs = [row[0] for row in node.assembly.vault.verifier.contracts.by_name.items()]
+        del outputs
+        signers = {
+            party
+            for _, component in filtered.components(Group.COMMANDS)
+            for policy in COMMAND.decode(component).signers
+            for key in keys_of(policy)
+            if (party := self._world.founding.party_of(key)) is not None
+        }
+        return Known(
+            frozenset(self._concerned(node, tx, inputs)),
+            frozenset(map(str, signers)),
+            inputs,
+            tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.REFERENCES)),
+        )
+
+    def _concerned(self, node: SimNode, tx: bytes, inputs: tuple[StateRef, ...]) -> set[str]:
+        """The parties that the states name; of a record, which names no agent, the one agent there is."""
+        from states.state import TRANSACTION_STATE  # noqa: PLC0415
+
+        assert node.assembly is not None
+        vault = node.assembly.vault
+        filtered = open_tearoff(vault.transaction(node.disk, tx).tearoff)
+        states = [TRANSACTION_STATE.decode(c) for _, c in filtered.components(Group.OUTPUTS)]
+        states += [s for ref in inputs if (s := vault.state(node.disk, ref)) is not None]
+        found = {str(self._world.nodes["Agent"].me)}
+        for state in states:
+            data = CONTRACTS.states.decode(state.data)
+            found |= {str(p) for name in _NAMES_PARTIES if (p := getattr(data, name, None))}
+        return found
+
+    @staticmethod
+    def _has(node: SimNode, tx: bytes) -> bool:
+        row = node.disk.execute("SELECT 1 FROM ledger_tx WHERE tx = ?", (tx,)).fetchone()
+        return row is not None
+
+    def after_notary(self, answers: list[bytes]) -> None:
+        """The log has only grown; nothing is in it twice; each receipt is of this log."""
+        provider = max(self._world.notary.providers, key=lambda each: each.head().size)
+        head = provider.head()
+        if head.size < len(self.log):
+            raise Violation("the log only grows", f"{head.size} after {len(self.log)}")
+        for entry in provider.entries(len(self.log), head.size):
+            self._append(entry)
+        if head.root != self.roots[-1]:
+            raise Violation("the log only grows", "its root is not that of its entries")
+        for data in answers:
+            answer = ANSWER.decode(data)
+            if isinstance(answer, Committed):
+                self._check_receipt(answer.receipt)
+
+    def _append(self, entry: LogEntry) -> None:
+        tx, index = bytes(entry.transaction), len(self.log)
+        if tx in self.places:
+            raise Violation("no state consumed twice", f"{tx.hex()[:12]} is in the log twice")
+        for each in entry.nullifiers:
+            if each in self._nullifiers:
+                raise Violation("no state consumed twice", f"nullifier {each.hex()[:12]}")
+            self._nullifiers.add(each)
+        known = self.known.get(tx)
+        if known is None:
+            raise Violation("only owners consume", f"no node built {tx.hex()[:12]}")
+        for ref in known.references:
+            if ref in self.consumed:
+                what = f"{tx.hex()[:12]} rests on a consent that was consumed"
+                raise Violation("consent unconsumed at its place", what)
+        for ref in known.inputs:
+            if ref in self.consumed:
+                raise Violation("no state consumed twice", f"{ref.tx.hex()[:12]}:{ref.index}")
+            self.consumed[ref] = index, entry.at
+        self.places[tx] = index
+        self.log.append(entry)
+        self._leaves.append(leaf_hash(entry_bytes(entry)))
+        self.roots.append(root_of(self._leaves))
+
+    def _check_receipt(self, text: str) -> None:
+        receipt = read_receipt(text)
+        if receipt.index >= len(self.log):
+            raise Violation("receipts stay true", "of an entry that is not in the log")
+        verified = self._receipts.verify(self.log[receipt.index].transaction, text)
+        seen = verified.checkpoint.checkpoint
+        if seen.size >= len(self.roots) or self.roots[seen.size] != seen.root:
+            raise Violation("receipts stay true", "of a checkpoint that is not the log's")
+
+    # -- nodes -----------------------------------------------------------------------------------------
+
+    def after_turn(self, node: SimNode, result: TurnResult) -> None:
+        """No admission says that a replay differed, or that a fault of ours was met."""
+        for progress in result.progress:
+            if progress.status in (Status.OBSERVED, Status.RETRYING):
+                self._check_admission(node, progress.flow)
+
+    def _check_admission(self, node: SimNode, flow: bytes) -> None:
+        assert node.assembly is not None
+        row = node.assembly.engine.flow(flow)
+        tag = "?" if row is None else row.tag
+        for admission in node.assembly.engine.admissions(flow)[-1:]:
+            self._world.tell(node.name, "admits", tag, admission.error, admission.detail)
+            if admission.error in _BAD_RULES:
+                checker = "replay gives the same" if "repl" in admission.error else "no fault"
+                raise Violation(checker, f"{node.name}: {tag}: {admission.detail}")
+
+    def released(self, released: Released) -> None:
+        """Keys were released by a consent that lived less than the grace before, by the custodian's clock."""
+        for node in self._world.nodes.values():
+            row = node.disk.execute(
+                "SELECT consent_tx, consent_idx FROM disclosure WHERE tx = ?", (released.tx,)
+            ).fetchone()
+            if row is None:
+                continue
+            ended = next(
+                (
+                    at
+                    for ref, (_, at) in self.consumed.items()
+                    if (ref.tx, ref.index) == (row[0], row[1])
+                ),
+                None,
+            )
+            grace = self._world.founding.parameters.limits.release_grace_ms
+            if ended is not None and ended < released.at - grace:
+                late = released.at - ended
+                raise Violation("released while it lives", f"{late} ms after its consent had ended")
+            return
+
+    def restoring(self, node: SimNode) -> None:
+        """What only the disk that is now lost had, nobody can bring back."""
+        assert node.image is not None
+        kept = _transactions(node.image.disk)
+        others = [each for each in self._world.nodes.values() if each is not node]
+        for tx in _transactions(node.disk) - kept:
+            if not any(self._has(other, tx) for other in others):
+                self.lost.add(tx)
+
+
+def _transactions(disk: "SimNode | object") -> set[bytes]:
+    import sqlite3  # noqa: PLC0415
+
+    assert isinstance(disk, sqlite3.Connection)
+    return {row[0] for row in disk.execute("SELECT tx FROM ledger_tx")}

@@ -1,0 +1,329 @@
+"""What people do in the simulated network: enrol, publish, grant, ask, restrict, revoke, amend, transfer, in any order."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.blobs.cipher import seal
+from app.storage.database import transaction
+from app.subjects.record import Staged
+from flows.flow import Flow
+from flows.store import Status
+from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
+from flows.subjects.disclosure import RequestDisclosure
+from flows.subjects.enrolment import (
+    EnrolmentOffer,
+    EnrolPatient,
+    FindPractitioner,
+    OfferEnrolment,
+    Practitioner,
+)
+from flows.subjects.record import AmendRecord, PublishRecords, TransferCustody
+from flows.subjects.restriction import LiftRestriction, Restrict
+from states.identity import PatientId
+from states.state import StateRef, TransactionId
+from states.subjects.codes import Category
+from states.subjects.content import Content
+from states.subjects.terms import Exceptions, Terms
+from tests.simulation.disk import DiskFull, Killed
+from tests.simulation.faults import Fault
+from tests.simulation.node import SimNode
+from tests.simulation.observer import present
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+PATIENTS = (b"ada-at-her-agent", b"bob-at-her-agent", b"cyd-at-her-agent")
+CATEGORIES: tuple[Category, ...] = ("laboratory", "medication", "note")
+CUSTODIANS = ("Mercy", "Riverside", "Northside")
+RECIPIENTS = ("Riverside", "Mercy")
+DAY = 86_400_000
+REED = bytes(range(16))
+
+_LIVE_STATEMENTS = (
+    "SELECT tx, idx, custodian, grantee, patient FROM statement"
+    " WHERE contract = ? AND consumed_seq IS NULL ORDER BY tx"
+)
+_GRANTED = "SELECT tx, idx FROM statement WHERE grantee = ? ORDER BY tx"
+_RECORDS = (
+    "SELECT tx, idx, patient FROM record WHERE custodian = ? AND consumed_seq IS NULL"
+    " AND key IS NOT NULL ORDER BY tx, idx"
+)
+_ENROLLED = "SELECT patient, local FROM enrolment WHERE custodian = ? AND signed IS NOT NULL ORDER BY patient"
+
+
+@dataclass(slots=True)
+class Desk:
+    """A one-time code that a custodian's desk is about to give to a patient."""
+
+    custodian: SimNode
+    flow_key: str
+    patient: bytes
+
+
+class Workload:
+    """Draws what happens next. Whoever acts knows only what her own node shows her."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._random = Random(f"{world.seed}/workload")
+        self._patients = PATIENTS[: self._random.choice((2, 2, 3))]
+        self._keys = 0
+        self._desks: list[Desk] = []
+        self._marks: dict[bytes, tuple[str, str]] = {}  # commitment → (mark of its code, category)
+        self._agent = world.nodes["Agent"]
+        self._batches: dict[str, list[str]] = {}
+        self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
+            (3, self.enrol),
+            (4, self.publish),
+            (4, self.grant),
+            (5, self.ask),
+            (3, self.revoke),
+            (2, self.amend_consent),
+            (2, self.restrict),
+            (1, self.lift),
+            (2, self.amend_record),
+            (2, self.transfer),
+            (1, self.look_up),
+        )
+        for node in world.nodes.values():
+            self._staff(node)
+        for patient in self._patients:
+            self._agent.resident.keys.add_patient(patient)
+
+    def _staff(self, node: SimNode) -> None:
+        if node.assembly is None or node.name not in RECIPIENTS:
+            return
+        mark = self._world.oracle.canaries.new("Mercy", "Riverside", "Northside", "Agent")
+        node.assembly.enrolments.add_practitioner(
+            node.disk, Practitioner(REED, f"Dr {mark}", "clinician")
+        )
+
+    # -- the day ---------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        for patient in self._patients:
+            for custodian in self._random.sample(CUSTODIANS, 2):
+                self._offer(self._world.nodes[custodian], patient)
+        for _ in range(self._random.randint(0, 2)):
+            self.publish()
+
+    def act(self) -> None:
+        """Do one thing that somebody might do now."""
+        self._serve_desks()
+        weights = [weight for weight, _ in self.acts]
+        (act,) = self._random.choices([each for _, each in self.acts], weights)
+        act()
+
+    def _launch(self, node: SimNode, flow: Flow) -> str:
+        self._keys += 1
+        key = f"{node.name} {self._keys}"
+        self._world.launch(node, flow, key)
+        return key
+
+    # -- enrolment -------------------------------------------------------------------------------------
+
+    def enrol(self) -> None:
+        custodian = self._world.nodes[self._random.choice(CUSTODIANS)]
+        self._offer(custodian, self._random.choice(self._patients))
+
+    def _offer(self, custodian: SimNode, patient: bytes) -> None:
+        mark = self._world.oracle.canaries.new(custodian.name)
+        name = f"MRN {patient.hex()[:6]} {mark}"
+        rows = [r for r in self._enrolled(custodian) if r[1].startswith(name[:10])]
+        if rows:
+            return
+        self._desks.append(Desk(custodian, self._launch(custodian, OfferEnrolment(name)), patient))
+
+    def _serve_desks(self) -> None:
+        for desk in tuple(self._desks):
+            node = desk.custodian
+            if node.assembly is None:
+                continue
+            row = node.assembly.engine.store.flow_by_client_key(desk.flow_key)
+            if row is None or row.status < Status.DONE:
+                continue
+            self._desks.remove(desk)
+            if row.status == Status.DONE:
+                offer = msgspec.msgpack.decode(row.result, type=EnrolmentOffer)
+                code = node.assembly.enrolments.open_offer(offer)
+                self._launch(self._agent, EnrolPatient(desk.patient, node.me, code))
+
+    def _enrolled(self, custodian: SimNode) -> list[tuple[bytes, str]]:
+        return custodian.disk.execute(_ENROLLED, (custodian.me,)).fetchall()
+
+    # -- records ---------------------------------------------------------------------------------------
+
+    def _stage(self, node: SimNode, patient: bytes, local: str, count: int) -> bytes | None:
+        assembly = node.assembly
+        if assembly is None:
+            return None
+        canaries = self._world.oracle.canaries
+        staged = []
+        for _ in range(count):
+            category = self._random.choice(CATEGORIES)
+            body, code = canaries.new(), canaries.new(node.name, "Agent")
+            key = self._random.randbytes(32)
+            sealing = seal(io.BytesIO(f"{category} {body}".encode()), key)
+            node.blobs.put(sealing)
+            sealed = sealing.sealed
+            self._marks[sealed.commitment] = code, category
+            staged.append(
+                Staged(
+                    PatientId(patient),
+                    local,
+                    Content("Observation", code, "http://loinc.org", category, ("N",), None),
+                    sealed.commitment,
+                    sealed.cid,
+                    sealed.size_class,
+                    sealed.length,
+                    node.resident.keys.wrap_at_rest(key, sealed.commitment),
+                    f"obs {canaries.new(node.name)}",
+                )
+            )
+        batch = self._random.randbytes(16)
+        try:
+            with present(node.observer), transaction(node.disk):
+                assembly.records.stage(node.disk, batch, staged)
+        except (Killed, DiskFull):
+            return None
+        return batch
+
+    def publish(self) -> None:
+        node = self._world.nodes[self._random.choice(CUSTODIANS)]
+        rows = self._enrolled(node)
+        if rows:
+            patient, local = self._random.choice(rows)
+            batch = self._stage(node, patient, local, self._random.randint(1, 3))
+            if batch is not None:
+                self._launch(node, PublishRecords(batch))
+
+    def _record(self) -> tuple[SimNode, StateRef, str] | None:
+        node = self._world.nodes[self._random.choice(CUSTODIANS)]
+        rows = node.disk.execute(_RECORDS, (node.me,)).fetchall()
+        if not rows:
+            return None
+        tx, index, patient = self._random.choice(rows)
+        return node, StateRef(TransactionId(tx), index), patient
+
+    def amend_record(self) -> None:
+        found = self._record()
+        if found is None:
+            return
+        node, ref, local = found
+        for patient, name in self._enrolled(node):
+            if name == local:
+                batch = self._stage(node, patient, local, 1)
+                if batch is not None:
+                    self._let_grantees(node)
+                    self._launch(node, AmendRecord(ref, batch))
+
+    def transfer(self) -> None:
+        found = self._record()
+        if found is None:
+            return
+        node, ref, _ = found
+        to = self._random.choice([each for each in CUSTODIANS if each != node.name])
+        for mark, _category in self._marks_of(node, ref):
+            self._world.oracle.canaries.let(mark, to)
+        self._launch(node, TransferCustody(ref, self._agent.me, self._world.nodes[to].me))
+
+    def _marks_of(self, node: SimNode, ref: StateRef) -> list[tuple[str, str]]:
+        rows = node.disk.execute(
+            "SELECT commitment FROM record WHERE tx = ? AND idx = ?", (ref.tx, ref.index)
+        )
+        return [self._marks[row[0]] for row in rows if row[0] in self._marks]
+
+    def _let_grantees(self, node: SimNode) -> None:
+        del node
+
+    # -- what a patient says -----------------------------------------------------------------------------
+
+    def _terms(self, *categories: Category) -> Terms:
+        return Terms("permit", REED, None, ("TREAT",), tuple(sorted(categories)), ())
+
+    def grant(self) -> None:
+        patient = self._random.choice(self._patients)
+        grantee = self._random.choice(RECIPIENTS)
+        custodian = self._random.choice([each for each in CUSTODIANS if each != grantee])
+        now = self._agent.clock()
+        categories: list[Category] = self._random.choice((["laboratory", "medication"], ["note"]))
+        days = self._random.choice((7 * DAY, 7 * DAY, 120_000))
+        self._launch(
+            self._agent,
+            GrantConsent(
+                patient,
+                self._world.nodes[custodian].me,
+                self._world.nodes[grantee].me,
+                now,
+                now + days,
+                self._terms(*categories),
+                Exceptions((), ()),
+            ),
+        )
+
+    def _statement(self, contract: str) -> tuple[StateRef, str, str, str] | None:
+        rows = self._agent.disk.execute(_LIVE_STATEMENTS, (contract,)).fetchall()
+        if not rows:
+            return None
+        tx, index, custodian, grantee, patient = self._random.choice(rows)
+        return StateRef(TransactionId(tx), index), custodian, grantee, patient
+
+    def amend_consent(self) -> None:
+        found = self._statement("consent/1")
+        if found is not None:
+            now = self._agent.clock()
+            terms = self._terms("laboratory", "note")
+            self._launch(
+                self._agent, AmendConsent(found[0], now + 3 * DAY, terms, Exceptions((), ()))
+            )
+
+    def revoke(self) -> None:
+        found = self._statement("consent/1")
+        if found is not None:
+            self._launch(self._agent, RevokeConsent(found[0]))
+
+    def restrict(self) -> None:
+        patient = self._random.choice(self._patients)
+        custodian = self._world.nodes[self._random.choice(CUSTODIANS)]
+        category = self._random.choice(CATEGORIES)
+        terms = Terms("deny", None, None, (), (category,), ())
+        self._launch(self._agent, Restrict(patient, custodian.me, terms))
+
+    def lift(self) -> None:
+        found = self._statement("restriction/1")
+        if found is not None:
+            self._launch(self._agent, LiftRestriction(found[0]))
+
+    # -- who reads ---------------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        node = self._world.nodes[self._random.choice(RECIPIENTS)]
+        rows = node.disk.execute(_GRANTED, (node.me,)).fetchall()
+        if rows:
+            tx, index = self._random.choice(rows)
+            self._open_marks(node, tx)
+            ref = StateRef(TransactionId(tx), index)
+            self._launch(node, RequestDisclosure(ref, REED, "TREAT", ()))
+            if self._random.random() < 0.3:
+                self._launch(self._agent, RevokeConsent(ref))
+
+    def _open_marks(self, node: SimNode, tx: bytes) -> None:
+        """By this consent its grantee may see what is of the permitted categories, and nothing else."""
+        (terms,) = node.disk.execute("SELECT terms FROM statement WHERE tx = ?", (tx,)).fetchone()
+        permitted = msgspec.msgpack.decode(terms, type=Terms, strict=False).categories
+        for mark, category in self._marks.values():
+            if category in permitted:
+                self._world.oracle.canaries.let(mark, node.name)
+
+    def look_up(self) -> None:
+        organisation = self._world.nodes[self._random.choice(RECIPIENTS)]
+        self._launch(self._agent, FindPractitioner(organisation.me, "Dr Nobody"))
+
+
+def swarm_has(world: "World", fault: Fault) -> bool:
+    return fault in world.swarm
