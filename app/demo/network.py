@@ -26,7 +26,7 @@ from app.node_file import NodeFile
 from app.subjects.catalogue import allowed_contracts
 from states.crypto.ed25519 import Ed25519Signer
 from states.identity import Party
-from states.parameters import network_id
+from states.parameters import AllowedContract, network_id
 from states.trust import trust_in
 
 NAME = "carecord-demo"
@@ -79,8 +79,13 @@ class DemoNetwork:
         return next(node for node in self.members if node.key == key)
 
 
-def make_network(root: Path, free_port: Callable[[], int], now: int) -> DemoNetwork:
-    """Make all folders anew under `root`, which must not exist. Every private key stays in its node's folder."""
+def make_network(
+    root: Path, free_port: Callable[[], int], now: int, more: tuple[AllowedContract, ...] = ()
+) -> DemoNetwork:
+    """Make all folders anew under `root`, which must not exist. Every private key stays in its node's folder.
+
+    The network allows the contracts of every node, and `more`.
+    """
     root.mkdir(mode=0o700, parents=True)
     founding = create_founding_key(
         root / FOUNDER / "founding.key", DEMO_PASSPHRASE, os.urandom, DEMO_COST
@@ -100,7 +105,8 @@ def make_network(root: Path, free_port: Callable[[], int], now: int) -> DemoNetw
     ]
     trust = root / TRUST_FILE
     trust.write_text(trust_in(NAME, founding.key).line, "utf-8")
-    _publish(root, network, founding, operator, nodes, now)
+    contracts = (*allowed_contracts(now - DAY_MS), *more)
+    _publish(root, network, (founding, operator), nodes, contracts, now)
     notary, *members = nodes
     return DemoNetwork(root, network, trust, notary, tuple(members))
 
@@ -121,18 +127,18 @@ def _make_node(node: DemoNode, network: bytes, now: int) -> DemoNode:
 def _publish(
     root: Path,
     network: bytes,
-    founding: Ed25519Signer,
-    operator: Ed25519Signer,
+    founders: tuple[Ed25519Signer, Ed25519Signer],
     nodes: list[DemoNode],
+    contracts: tuple[AllowedContract, ...],
     now: int,
 ) -> None:
     """Sign parameters and entries, and give every node the map."""
-    begins = now - DAY_MS
+    (founding, operator), begins = founders, now - DAY_MS
     requests = [(usual_folders(node.folder).keys / REQUEST_FILE).read_bytes() for node in nodes]
     notaries = tuple(
         info for data in requests if (info := read_request(data, network)[1]) is not None
     )
-    terms = Terms(NAME, notaries, allowed_contracts(begins), (operator.key,))
+    terms = Terms(NAME, notaries, contracts, (operator.key,))
     folder = usual_folders(root / FOUNDER).map
     known = NetworkMap(network, MapFolder(folder), lambda: now)
     known.take_parameters(publish_first(founding, terms, begins))
