@@ -9,17 +9,17 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.blobs.cipher import DATA_KEY_SIZE
 from app.blobs.wrap import WrapContext, wrap_data_key
-from app.storage.statements import creation, sql, table_of
-from app.subjects.deciding import Candidate, Deciding
-from app.subjects.enrolment import Enrolments
-from app.subjects.statement import LiveStatement, Statements
-from app.subjects.tables import (
+from app.rows.tables import (
     DISCLOSURE_TABLES,
     AskedRow,
     DisclosureItemRow,
     DisclosureRow,
     RecordRow,
 )
+from app.storage.statements import creation, sql, table_of
+from app.subjects.deciding import Candidate, Deciding
+from app.subjects.enrolment import Enrolments
+from app.subjects.statement import LiveStatement, Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.subject import Holders, Step
@@ -36,6 +36,7 @@ from states.crypto.policy import One
 from states.crypto.signatures import sign_evidence, verify_evidence
 from states.encoding import Codec, encode
 from states.errors import InvalidSignature
+from states.groups import Group
 from states.identity import Party
 from states.ledger import Data, LedgerTransaction
 from states.state import StateRef
@@ -50,7 +51,7 @@ from states.subjects.disclosure import (
     seal_places,
 )
 from states.tearoff import Tearoff
-from states.verifier import CheckedTransaction, VerifiedTransaction
+from states.verifier import CheckedTransaction, IncompleteTransaction, VerifiedTransaction
 
 NUMBER_SIZE = 16
 ITEMS_MAX = 1_000  # a transaction with them stays within an envelope
@@ -114,8 +115,14 @@ class DisclosureSubject:
         }
 
     def accept(self, step: Step, checked: CheckedTransaction) -> None:
-        """Its basis is a consent that this node holds: so the contract's clauses about it were judged."""
+        """Its basis is a consent that this node holds: so the contract's clauses about it were judged.
+
+        And all of it is shown, for what was recorded once is not taken again: whoever brought it first without an item
+        would have hidden that item from the patient for ever.
+        """
         del step
+        if not checked.filtered.is_complete(Group.SEALED):
+            raise IncompleteTransaction("a disclosure is brought without all that its holders read")
         if any(item.held is None for item in checked.ledger.references):
             raise NotHeld("the consent of a disclosure is not held here")
 

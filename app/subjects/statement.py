@@ -6,9 +6,9 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from app.rows.tables import STATEMENT_TABLES, InForceRow, StatementRow
 from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
-from app.subjects.tables import STATEMENT_TABLES, InForceRow, StatementRow
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.subject import Step
@@ -25,11 +25,13 @@ from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.signed import HELD_OR_PROVEN, SignedTransaction
 from states.state import StateRef, TransactionId
+from states.subjects.consent import SEAL_PLACES as _CONSENT_SEALS
 from states.subjects.consent import Consent
 from states.subjects.pinned import check_pinned, named_patient
+from states.subjects.restriction import SEAL_PLACES as _RESTRICTION_SEALS
 from states.subjects.restriction import Restriction
 from states.subjects.terms import Exceptions, SubjectAt, Terms
-from states.verifier import CheckedTransaction, VerifiedTransaction
+from states.verifier import CheckedTransaction, IncompleteTransaction, VerifiedTransaction
 
 _ROW, _IN_FORCE = table_of(StatementRow), table_of(InForceRow)
 _ADD = sql(insert(_ROW))
@@ -126,9 +128,18 @@ class Statements:
     def accept(self, step: Step, checked: CheckedTransaction) -> None:
         """At the custodian and the agent: the authority is the one that the enrolment pins.
 
-        A grantee does not judge it: it relies on the custodian's signature under each disclosure.
+        A grantee does not judge it: it relies on the custodian's signature under each disclosure. Each sees all that
+        it may read: what was recorded once is not taken again, so nobody may bring a part of it first.
         """
         ledger = checked.ledger
+        shown = {seal.index for seal in ledger.sealed}
+        for _, new in _outputs(ledger):
+            mine = _role_in(new, self.me)
+            places = _CONSENT_SEALS if isinstance(new, Consent) else _RESTRICTION_SEALS
+            if any(mine in place.readers and at not in shown for at, place in enumerate(places)):
+                raise IncompleteTransaction(
+                    "a statement is brought without all that its holder reads"
+                )
         for _, new in _outputs(ledger):
             if self.me in (new.custodian, new.agent):
                 patient = named_patient(ledger, new.custodian)
@@ -242,6 +253,14 @@ class Statements:
         }
         step.unit.execute(_ADD_IN_FORCE, row)
         return Done()
+
+
+def _role_in(statement: Statement, party: Party) -> str | None:
+    """Return the role by which a party reads what is sealed about a statement."""
+    roles = {statement.agent: "agent", statement.custodian: "custodian"}
+    if isinstance(statement, Consent):
+        roles[statement.grantee] = "grantee"
+    return roles.get(party)
 
 
 def _outputs(ledger: LedgerTransaction) -> list[tuple[int, Statement]]:
