@@ -4,12 +4,23 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.flow import FlowContext, FlowRefused, FlowSession, Parked, Parts, Untrusted
+from flows.flow import (
+    CounterpartyFailed,
+    FlowContext,
+    FlowRefused,
+    FlowSession,
+    Parked,
+    Parts,
+    SessionEnded,
+    SessionLost,
+    Untrusted,
+)
 from flows.notices import post
 from flows.services import (
     FETCH_MAX,
     Done,
     FindHeldBy,
+    IdsOf,
     Recorded,
     Taken,
     TakeTransactions,
@@ -75,14 +86,29 @@ async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, tak
     for _ in range(ROUNDS_MAX):
         wanted = tuple(sorted({ref.tx for ref in taken.missing}))[:FETCH_MAX]
         session = flow.initiate(peer, GiveTransactions.name, Fetch(wanted))
-        brought = await session.receive(Bring)
-        if not brought.check(lambda said: said.transactions):
+        try:
+            brought = await session.receive(Bring)
+        except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
+            raise Parked(
+                "the bringer of a delivered transaction cannot say what it rests on"
+            ) from gone
+        if not all(tx in wanted for tx in await brought_in(brought)):
+            raise MalformedBytes("earlier transactions", "others than those that were asked for")
+        if not brought.parts:
             raise Parked("a delivered transaction consumes a state that its bringer does not hold")
         waiting = brought.parts + waiting
         taken = await TakeTransactions(peer, waiting)
         if not taken.missing:
             return taken
     raise Parked("a delivered transaction rests on too many that are missing here")
+
+
+async def brought_in(brought: Untrusted[Bring]) -> Transactions:
+    """Return the transactions that came; raises MalformedBytes where a part is another than the message says."""
+    said = brought.check(lambda message: message.transactions)
+    if said != (await IdsOf(brought.parts)).transactions:
+        raise MalformedBytes("brought transactions", "the parts are not those that are named")
+    return said
 
 
 class TakeDelivery:

@@ -4,12 +4,14 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.delivery import Bring, resolve_transactions
+from flows.delivery import Bring, brought_in, resolve_transactions
 from flows.flow import FlowContext, FlowSession, Untrusted
 from flows.notices import post
 from flows.services import Done, FindSince, TakeTransactions, transaction_part
+from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
+from states.state import TransactionId
 
 
 class Recall(
@@ -29,10 +31,15 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
     async def call(self, flow: FlowContext) -> Done:
         flow.progress("asking a peer for what this node has lost")
         session = flow.initiate(Party(self.peer), Remind.name, Recall(self.since))
+        seen: dict[TransactionId, None] = {}
         while True:
             brought = await session.receive(Bring)
-            if not brought.check(lambda said: said.transactions):
+            page = await brought_in(brought)
+            if not page:
                 return Done()
+            if any(tx in seen for tx in page):
+                raise MalformedBytes("earlier transactions", "one is brought twice")
+            seen |= dict.fromkeys(page)
             taken = await TakeTransactions(session.counterparty, brought.parts)
             if taken.missing:
                 taken = await resolve_transactions(flow, session.counterparty, brought.parts, taken)

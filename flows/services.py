@@ -156,6 +156,13 @@ class FindSince(Request[Found], frozen=True, array_like=True, tag="find-since"):
     after: bytes
 
 
+class IdsOf(Request[Found], frozen=True, array_like=True, tag="ids-of"):
+    """Which transactions did a peer bring in these parts (proven/1), of one message? Raises MalformedBytes."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Found
+    parts: Parts
+
+
 def transaction_part(tx: bytes, party: Party) -> bytes:
     """Return the part id of a transaction of the vault, for `party`: torn off, when it is sent, to what it may read.
 

@@ -1,9 +1,11 @@
 """Answers what the ledger's own flows ask of their node (flows/services.py), from the vault."""
 
+from collections.abc import Iterable
 from sqlite3 import Connection
 
 from app.vault.subject import Step
 from app.vault.vault import Vault
+from flows.envelope import ENVELOPE_BYTES_MAX
 from flows.services import (
     FETCH_MAX,
     AddSignatures,
@@ -14,6 +16,7 @@ from flows.services import (
     Found,
     Held,
     HoldProposal,
+    IdsOf,
     Moment,
     Now,
     OwnSignatures,
@@ -25,7 +28,12 @@ from flows.services import (
 )
 from flows.step import Handlers
 from states.errors import MalformedBytes
+from states.signed import PROVEN_TRANSACTION
 from states.state import TransactionId
+from states.tearoff import open_tearoff
+
+PAGE_BYTES_MAX = ENVELOPE_BYTES_MAX - (1 << 16)  # the message itself, and its ids
+PART_OVERHEAD_BYTES = 64  # tag and heads of proven/1
 
 
 class LedgerHandlers:
@@ -45,6 +53,7 @@ class LedgerHandlers:
         handlers.on(TakeTransactions, self.take)
         handlers.on(FindHeldBy, self.find_held_by)
         handlers.on(FindSince, self.find_since)
+        handlers.on(IdsOf, self.ids_of)
 
     def now(self, step: Step, request: Now) -> Moment:
         del request
@@ -81,11 +90,27 @@ class LedgerHandlers:
             for tx in request.transactions
             if (seq := self._vault.seq_held_by(step.unit, request.peer, tx)) is not None
         ]
-        return Found(tuple(TransactionId(tx) for _, tx in sorted(found)))
+        return self._fitting(step, [tx for _, tx in sorted(found)])
 
     def find_since(self, step: Step, request: FindSince) -> Found:
         ids = self._vault.held_by(step.unit, request.peer, request.since, request.after, FETCH_MAX)
-        return Found(tuple(map(TransactionId, ids)))
+        return self._fitting(step, ids)
+
+    def ids_of(self, step: Step, request: IdsOf) -> Found:
+        """See IdsOf."""
+        parts = [PROVEN_TRANSACTION.decode(part_of(step, part)) for part in request.parts]
+        return Found(tuple(open_tearoff(proven.tearoff).id for proven in parts))
+
+    def _fitting(self, step: Step, ids: Iterable[bytes]) -> Found:
+        """Return the first of these transactions, as many as one message can bring: at least one, if there is one."""
+        found: list[TransactionId] = []
+        size = 0
+        for tx in ids:
+            size += self._vault.stored_bytes(step.unit, tx) + PART_OVERHEAD_BYTES
+            if found and size > PAGE_BYTES_MAX:
+                break
+            found.append(TransactionId(tx))
+        return Found(tuple(found))
 
 
 def part_of(step: Step, part: bytes) -> bytes:
