@@ -21,6 +21,7 @@ from app.graphql.schema.moment import Moment, Snapshots
 from app.graphql.schema.policy import Viewer
 from app.graphql.schema.requests import Requests
 from app.intake import Intake
+from app.readings.bundles import BundleWriter
 from states.identity import Party
 from states.parameters import Member
 from states.state import StateRef, TransactionId
@@ -52,6 +53,7 @@ class Api:
     wake: Callable[[], None]
     gate: ContentGate
     intake: Intake
+    bundles: BundleWriter | None = None
 
     def member(self, party: str) -> Member | None:
         return next((member for member in self.members() if member.party == party), None)

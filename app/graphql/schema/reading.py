@@ -17,6 +17,7 @@ from app.graphql.schema.moment import Cell, Row, content_of, sql
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
+from app.readings.bundles import NothingToProve
 from app.readings.tables import (
     LookAlarmRow,
     LookItemRow,
@@ -25,6 +26,7 @@ from app.readings.tables import (
 )
 from app.storage.statements import table_of
 from states.encoding import encode
+from states.identity import Party as PartyName
 from states.reading import READING, ReadingEntry, ReportedReading
 
 LOOK_KIND = "look"
@@ -141,6 +143,22 @@ def _disclosure(info: Info, tx: Cell) -> Disclosure | None:
     return find_disclosure(info.context, (tx,)) if isinstance(tx, bytes) else None
 
 
+def _bundle(root: "Look", info: Info) -> Base64 | None:
+    context = info.context
+    bundles = context.api.bundles
+    if bundles is None:
+        return None
+    organisation, chain, number = root.place
+    assert isinstance(chain, bytes), "a primary key"
+    try:
+        proof = bundles.of_look(
+            context.api.assembly.db, PartyName(str(organisation)), chain, int(number or 0)
+        )
+    except NothingToProve:
+        return None  # its evidence was erased
+    return Base64(proof)
+
+
 @strawberry.type(description="One line of 'who looked', with the evidence for it.")
 class Look(Node):
     """Reported by the organisation, signed by its reading log, numbered without gaps."""
@@ -156,6 +174,11 @@ class Look(Node):
     outcome: LookOutcome = strawberry.field(description="How it ended.")
     evidence: Base64 = strawberry.field(
         description="Entry, salt and proof (reported/1): it verifies offline."
+    )
+    bundle: Base64 | None = strawberry.field(
+        resolver=_bundle,
+        description="All that proves it to anybody, offline: `carecord verify` takes it.",
+        metadata={"cost": 10},
     )
     items: list[LookedAt] = strawberry.field(
         resolver=_items, description="Which records, as far as the agent knows them."

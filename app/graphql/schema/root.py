@@ -44,6 +44,7 @@ from app.graphql.schema.node import NODES_MAX, Id, Node
 from app.graphql.schema.requests import Requests, open_secret
 from app.graphql.schema.things import FINDERS
 from app.intake import Intake
+from app.readings.bundles import BundleWriter
 from states.crypto.hashes import hkdf
 from states.parameters import Member
 
@@ -217,7 +218,7 @@ def schema_text(schema: strawberry.Schema) -> str:
     return print_schema(lexicographic_sort_schema(core)) + "\n"
 
 
-def build_api(
+def build_api(  # noqa: PLR0913  the composition root names what it composes
     assembly: Assembly,
     *,
     members: Callable[[], Sequence[Member]],
@@ -225,12 +226,13 @@ def build_api(
     wake: Callable[[], None],
     connect: Callable[[], Database] | None,
     limits: ServiceLimits | None = None,
+    bundles: BundleWriter | None = None,
 ) -> Api:
     """Put together what resolvers stand on.
 
     `members` are the map's; `wake` lets the pump turn soon; `connect` opens another connection to the node's database
     for reading (None: share the one, as a database in memory must be). `broadcast.publish` is to be a watcher of the
-    pump. All of it belongs to the event loop's thread.
+    pump. `bundles` writes proofs, at an agent. All of it belongs to the event loop's thread.
     """
     given = assembly.given
     secret = open_secret(assembly.db, given.keys, given.entropy)
@@ -246,4 +248,5 @@ def build_api(
         wake=wake,
         gate=assembly.gate,
         intake=Intake(given.me, given.keys, given.blobs, assembly.enrolments, given.entropy),
+        bundles=bundles,
     )
