@@ -6,9 +6,7 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, select
 
 from app.access import DisclosedItem
-from app.storage.statements import sql, table_of
-from app.subjects.deciding import CONTENT, TERMS
-from app.subjects.tables import (
+from app.rows.tables import (
     DisclosureItemRow,
     DisclosureRow,
     EnrolmentRow,
@@ -16,9 +14,11 @@ from app.subjects.tables import (
     RecordRow,
     StatementRow,
 )
+from app.storage.statements import sql, table_of
 from states.identity import Party
 from states.state import StateRef
-from states.subjects.content import Content
+from states.subjects.content import CONTENT, Content
+from states.subjects.terms import TERMS
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)

@@ -7,8 +7,8 @@ from typing import Protocol
 from sqlalchemy import bindparam, select
 
 from app.readings import looks_statements as text
+from app.rows.tables import DisclosureRow, EnrolmentRow, RecordRow
 from app.storage.statements import sql, table_of
-from app.subjects.tables import DisclosureRow, EnrolmentRow, RecordRow
 from states.bundle import KNOWN, Bundle, BundleSubject
 from states.encoding import encode
 from states.errors import LedgerError

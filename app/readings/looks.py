@@ -8,7 +8,6 @@ from app.readings import looks_statements as text
 from app.readings.chains import Alarm, Concerned, ReportedChain
 from app.readings.tables import LOOK_TABLES
 from app.storage.statements import creation
-from app.subjects.deciding import CONTENT
 from app.vault.ledger_handlers import part_of
 from app.vault.subject import Step
 from flows.services import Done
@@ -30,7 +29,7 @@ from states.reading import (
     open_head,
     verify_reading,
 )
-from states.subjects.content import Content
+from states.subjects.content import CONTENT, Content
 
 SILENCE_MS = 2 * DAY_MS  # heads come once a day: two are missing
 _LAST = (1 << 63) - 1

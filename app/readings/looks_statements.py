@@ -4,8 +4,8 @@ from sqlalchemy import bindparam, func, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.readings.tables import LookAlarmRow, LookChainRow, LookItemRow, LookLogRow, LookRow
+from app.rows.tables import DisclosureItemRow, DisclosureRow, EnrolmentRow, RecordRow
 from app.storage.statements import sql, table_of
-from app.subjects.tables import DisclosureItemRow, DisclosureRow, EnrolmentRow, RecordRow
 
 _LOOK, _ITEM, _CHAIN = table_of(LookRow), table_of(LookItemRow), table_of(LookChainRow)
 _LOG, _ALARM = table_of(LookLogRow), table_of(LookAlarmRow)

@@ -9,8 +9,8 @@ from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.readings.log import ChainOf, ReadingLog
 from app.readings.tables import ReadingChainRow, ReadingRow
+from app.rows.tables import DisclosureRow, EnrolmentRow
 from app.storage.statements import sql, table_of
-from app.subjects.tables import DisclosureRow, EnrolmentRow
 from app.vault.subject import Step
 from flows.step import Handlers
 from flows.subjects.reading import (

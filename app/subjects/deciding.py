@@ -6,10 +6,10 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, select, update
 
 from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
+from app.rows.tables import DisclosureItemRow, DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement
-from app.subjects.tables import DisclosureItemRow, DisclosureRow, RecordRow, StatementRow
 from app.vault.ground import Ground
 from app.vault.subject import Step
 from flows.notices import Letter, Withdrawn
@@ -24,17 +24,12 @@ from states.decision import (
     StatementKind,
     rule_on,
 )
-from states.encoding import Codec
 from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.reading import Outcome as Outcomes
 from states.state import StateRef, TransactionId
-from states.subjects.content import Content
-from states.subjects.terms import Exceptions, SubjectAt, Terms
-
-CONTENT: Codec[Content] = Codec(Content, "content of a record", 4_096)
-TERMS: Codec[Terms] = Codec(Terms, "terms", 1 << 16)
-EXCEPTIONS: Codec[Exceptions] = Codec(Exceptions, "exceptions", 1 << 16)
+from states.subjects.content import CONTENT, Content
+from states.subjects.terms import EXCEPTIONS, TERMS, SubjectAt, Terms
 
 _RECORD, _STATEMENT = table_of(RecordRow), table_of(StatementRow)
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.keystore.keys import AuthorityKey, KeyStore
 from app.keystore.signers import HandleSigner
+from app.rows.tables import ENROLMENT_TABLES, EnrolmentRow, OfferRow, PractitionerRow
 from app.storage.statements import creation, sql, table_of
-from app.subjects.tables import ENROLMENT_TABLES, EnrolmentRow, OfferRow, PractitionerRow
 from app.vault.ground import Ground
 from app.vault.subject import Step
 from flows.flow import FlowRefused

@@ -9,17 +9,17 @@ from app.blobs.errors import BlobDamaged, BlobMissing
 from app.blobs.sizes import chunk_count
 from app.blobs.store import BlobStore
 from app.blobs.wrap import WrapContext, wrap_data_key
-from app.storage.statements import sql, table_of
-from app.subjects.deciding import Deciding
-from app.subjects.disclosure import ASKED
-from app.subjects.statement import Statements
-from app.subjects.tables import (
+from app.rows.tables import (
     AskedRow,
     DisclosureItemRow,
     DisclosureRow,
     LivenessRow,
     RecordRow,
 )
+from app.storage.statements import sql, table_of
+from app.subjects.deciding import Deciding
+from app.subjects.disclosure import ASKED
+from app.subjects.statement import Statements
 from app.subjects.transfer_handover import TransferHandover
 from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
 from app.vault.ground import Ground

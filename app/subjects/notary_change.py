@@ -4,9 +4,9 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, update
 
+from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import sql, table_of
 from app.subjects.enrolment import Enrolments
-from app.subjects.tables import DisclosureRow, RecordRow, StatementRow
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.locks import OWN

@@ -4,9 +4,9 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select, update
 
+from app.rows.tables import DisclosureItemRow, DisclosureRow
 from app.storage.statements import sql, table_of
 from app.subjects.statement import Statements
-from app.subjects.tables import DisclosureItemRow, DisclosureRow
 from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.notices import InForceSince, Withdrawn

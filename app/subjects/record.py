@@ -7,10 +7,7 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from app.storage.statements import creation, sql, table_of
-from app.subjects.deciding import CONTENT
-from app.subjects.enrolment import Enrolments
-from app.subjects.tables import (
+from app.rows.tables import (
     RECORD_TABLES,
     BatchRow,
     DisclosureItemRow,
@@ -18,6 +15,8 @@ from app.subjects.tables import (
     IntroductionRow,
     RecordRow,
 )
+from app.storage.statements import creation, sql, table_of
+from app.subjects.enrolment import Enrolments
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.subject import Holders, Step
@@ -34,7 +33,7 @@ from states.identity import Party, PatientId
 from states.ledger import Data, LedgerTransaction
 from states.sealed import Sealed
 from states.state import StateRef
-from states.subjects.content import Content
+from states.subjects.content import CONTENT, Content
 from states.subjects.record import (
     About,
     MedicalRecord,

@@ -5,11 +5,10 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
-from app.subjects.deciding import CONTENT
 from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments, NotEnrolled
-from app.subjects.tables import IntroductionRow, RecordRow, TransferRow
 from app.vault.drafts import NONCE_SIZE, Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -37,6 +36,7 @@ from states.identity import Party, PatientId
 from states.lock import LOCK
 from states.signed import PROVEN_TRANSACTION, ProvenTransaction
 from states.state import StateRef
+from states.subjects.content import CONTENT
 from states.subjects.record import (
     MedicalRecord,
     RecordTransfer,

@@ -7,8 +7,8 @@ from sqlalchemy import bindparam, select, update
 from app.blobs.sizes import chunk_count
 from app.blobs.store import BlobStore
 from app.blobs.wrap import WrapContext, wrap_data_key
+from app.rows.tables import RecordRow, TransferRow
 from app.storage.statements import sql, table_of
-from app.subjects.tables import RecordRow, TransferRow
 from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of

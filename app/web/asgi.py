@@ -16,12 +16,13 @@ from app.auth.sign_in import SignIn
 from app.graphql.context_protocol import Caller, MakeContext
 from app.graphql.engine import Engine
 from app.graphql.errors import ErrorMask
+from app.graphql.example import ExampleQuery
 from app.graphql.http import GraphQLHttp
 from app.graphql.limits import ServiceLimits
 from app.graphql.streams import Slots
 from app.graphql.throttle import Throttle
 from app.graphql.websocket import GraphQLWebSocket, bearer
-from app.web.graphiql import ExampleQuery, graphiql_routes
+from app.web.graphiql import graphiql_routes
 from app.web.headers import SecurityHeaders
 from app.web.sign_in_page import sign_in_routes
 

@@ -11,15 +11,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from app.graphql.example import ExampleQuery
+
 STATIC = Path(__file__).parent / "static"
-
-
-class ExampleQuery(msgspec.Struct, frozen=True):
-    """A query that opens as a tab; `variables` is JSON text."""
-
-    title: str
-    query: str
-    variables: str = ""
 
 
 def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:

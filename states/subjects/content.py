@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from states.encoding import Codec
 from states.subjects.codes import Category, require_sorted
 
 LABELS_MAX = 32
@@ -43,3 +44,6 @@ class Content(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         require_sorted("labels", self.labels)
         if self.day is not None:
             date.fromisoformat(self.day)  # ValueError for 30 February
+
+
+CONTENT: Codec[Content] = Codec(Content, "content of a record", 4_096)

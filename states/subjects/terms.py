@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from states.crypto.policy import Policy, policy_digest
+from states.encoding import Codec
 from states.identity import PartyField, PatientIdField
 from states.lock import SpendLock, lock_digest
 from states.sizes import U16, Bytes16, Bytes32
@@ -85,3 +86,7 @@ class Opening(
 
     def opens(self, lock: SpendLock) -> bool:
         return lock.digest == lock_digest(self.salt, self.policy_digest)
+
+
+TERMS: Codec[Terms] = Codec(Terms, "terms", 1 << 16)
+EXCEPTIONS: Codec[Exceptions] = Codec(Exceptions, "exceptions", 1 << 16)

@@ -1,6 +1,7 @@
 """Mutations of patients: consent and restriction."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
@@ -11,6 +12,7 @@ from app.graphql.schema.consent import KIND as CONSENT_KIND
 from app.graphql.schema.consent import find_consent
 from app.graphql.schema.context import ApiContext, Info, millis
 from app.graphql.schema.mutation import (
+    ASKED,
     KEY_DESCRIPTION,
     FlowPayload,
     Mistake,
@@ -133,7 +135,7 @@ class LiftRestrictionInput:
     restriction: strawberry.ID = strawberry.field(description="The restriction.")
 
 
-def grant_consent(info: Info, input: GrantConsentInput) -> FlowPayload:  # noqa: A002  its name in the API
+def grant_consent(info: Info, input: Annotated[GrantConsentInput, ASKED]) -> FlowPayload:  # noqa: A002  its name in the API
     context = info.context
 
     def make() -> GrantConsent:
@@ -156,7 +158,7 @@ def grant_consent(info: Info, input: GrantConsentInput) -> FlowPayload:  # noqa:
     return start(info, Action.STATE, input.idempotency_key, input, make)
 
 
-def amend_consent(info: Info, input: AmendConsentInput) -> FlowPayload:  # noqa: A002
+def amend_consent(info: Info, input: Annotated[AmendConsentInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> AmendConsent:
@@ -169,7 +171,7 @@ def amend_consent(info: Info, input: AmendConsentInput) -> FlowPayload:  # noqa:
     return start(info, Action.STATE, input.idempotency_key, input, make)
 
 
-def revoke_consent(info: Info, input: RevokeConsentInput) -> FlowPayload:  # noqa: A002
+def revoke_consent(info: Info, input: Annotated[RevokeConsentInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
     return start(
         info,
@@ -180,7 +182,7 @@ def revoke_consent(info: Info, input: RevokeConsentInput) -> FlowPayload:  # noq
     )
 
 
-def restrict(info: Info, input: RestrictInput) -> FlowPayload:  # noqa: A002
+def restrict(info: Info, input: Annotated[RestrictInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> Restrict:
@@ -192,7 +194,7 @@ def restrict(info: Info, input: RestrictInput) -> FlowPayload:  # noqa: A002
     return start(info, Action.STATE, input.idempotency_key, input, make)
 
 
-def lift_restriction(info: Info, input: LiftRestrictionInput) -> FlowPayload:  # noqa: A002
+def lift_restriction(info: Info, input: Annotated[LiftRestrictionInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> LiftRestriction:

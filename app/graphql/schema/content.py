@@ -14,7 +14,7 @@ from app.graphql.schema.context import ApiContext
 from states.errors import LedgerError
 
 CONTENT_BYTES_MAX = 1 << 22
-CONTENT_COST = 100
+CONTENT_COST = 20
 NOTHING_AVAILABLE = "Nothing available."
 
 PurposeArgument = Annotated[

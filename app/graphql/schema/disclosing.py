@@ -1,5 +1,7 @@
 """Mutation of recipients: asking a custodian for what a consent permits."""
 
+from typing import Annotated
+
 import strawberry
 
 from app.graphql.errors import ErrorCode
@@ -7,7 +9,14 @@ from app.graphql.schema.codes import Category, categories_of, purposes_of
 from app.graphql.schema.consent import KIND as CONSENT_KIND
 from app.graphql.schema.consent import find_consent
 from app.graphql.schema.context import Info
-from app.graphql.schema.mutation import KEY_DESCRIPTION, FlowPayload, Mistake, named_keys, start
+from app.graphql.schema.mutation import (
+    ASKED,
+    KEY_DESCRIPTION,
+    FlowPayload,
+    Mistake,
+    named_keys,
+    start,
+)
 from app.graphql.schema.policy import Action
 from flows.subjects.disclosure import RequestDisclosure
 from states.state import StateRef, TransactionId
@@ -25,7 +34,7 @@ class RequestDisclosureInput:
     )
 
 
-def request_disclosure(info: Info, input: RequestDisclosureInput) -> FlowPayload:  # noqa: A002  its name in the API
+def request_disclosure(info: Info, input: Annotated[RequestDisclosureInput, ASKED]) -> FlowPayload:  # noqa: A002  its name in the API
     context = info.context
 
     def make() -> RequestDisclosure:

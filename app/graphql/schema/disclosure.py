@@ -29,8 +29,8 @@ from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, PatientFilter, chosen
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.rows.tables import DisclosureItemRow, DisclosureRow, StatementRow
 from app.storage.statements import table_of
-from app.subjects.tables import DisclosureItemRow, DisclosureRow, StatementRow
 from states.state import TransactionId
 
 KIND = "disclosure"

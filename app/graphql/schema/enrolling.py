@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import strawberry
@@ -11,6 +12,7 @@ from app.graphql.schema.context import Info, instant
 from app.graphql.schema.flow import KIND as FLOW_KIND
 from app.graphql.schema.flow import Practitioner, find_flow
 from app.graphql.schema.mutation import (
+    ASKED,
     KEY_DESCRIPTION,
     FlowPayload,
     Mistake,
@@ -98,7 +100,7 @@ class PractitionerPayload:
     user_errors: list[UserError] = strawberry.field(description="Why it was refused.")
 
 
-def offer_enrolment(info: Info, input: OfferEnrolmentInput) -> FlowPayload:  # noqa: A002  its name in the API
+def offer_enrolment(info: Info, input: Annotated[OfferEnrolmentInput, ASKED]) -> FlowPayload:  # noqa: A002  its name in the API
     return start(
         info,
         Action.OFFER_ENROLMENT,
@@ -108,7 +110,10 @@ def offer_enrolment(info: Info, input: OfferEnrolmentInput) -> FlowPayload:  # n
     )
 
 
-def show_enrolment_code(info: Info, input: ShowEnrolmentCodeInput) -> EnrolmentCodePayload:  # noqa: A002
+def show_enrolment_code(
+    info: Info,
+    input: Annotated[ShowEnrolmentCodeInput, ASKED],  # noqa: A002
+) -> EnrolmentCodePayload:
     require(info, Action.OFFER_ENROLMENT)
     context = info.context
     try:
@@ -128,7 +133,7 @@ def show_enrolment_code(info: Info, input: ShowEnrolmentCodeInput) -> EnrolmentC
     return EnrolmentCodePayload(code=groups, until=instant(offer.until), user_errors=[])
 
 
-def enrol_patient(info: Info, input: EnrolPatientInput) -> FlowPayload:  # noqa: A002
+def enrol_patient(info: Info, input: Annotated[EnrolPatientInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> EnrolPatient:
@@ -141,7 +146,7 @@ def enrol_patient(info: Info, input: EnrolPatientInput) -> FlowPayload:  # noqa:
     return start(info, Action.ENROL, input.idempotency_key, input, make)
 
 
-def find_practitioner(info: Info, input: FindPractitionerInput) -> FlowPayload:  # noqa: A002
+def find_practitioner(info: Info, input: Annotated[FindPractitionerInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> FindPractitioner:
@@ -151,7 +156,10 @@ def find_practitioner(info: Info, input: FindPractitionerInput) -> FlowPayload: 
     return start(info, Action.FIND_PRACTITIONER, input.idempotency_key, input, make)
 
 
-def add_practitioner(info: Info, input: AddPractitionerInput) -> PractitionerPayload:  # noqa: A002
+def add_practitioner(
+    info: Info,
+    input: Annotated[AddPractitionerInput, ASKED],  # noqa: A002
+) -> PractitionerPayload:
     require(info, Action.KEEP_STAFF)
     context = info.context
     assembly = context.api.assembly

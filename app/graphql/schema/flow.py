@@ -20,8 +20,8 @@ from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Record, find_record
 from app.graphql.schema.restriction import Restriction, find_restriction
+from app.rows.tables import RecordRow
 from app.storage.statements import table_of
-from app.subjects.tables import RecordRow
 from flows.store import Status
 from flows.subjects.disclosure import Disclosed
 from flows.subjects.enrolment import Enrolled, EnrolmentOffer, Practitioners

@@ -6,12 +6,11 @@ from sqlite3 import Connection
 import msgspec
 
 from app.storage.statements import sql
-from app.subjects.deciding import CONTENT, TERMS
 from app.vault.statements import LAST_SEQ
 from states.encoding import Codec
 from states.errors import LedgerError
-from states.subjects.content import Content
-from states.subjects.terms import Exceptions
+from states.subjects.content import CONTENT, Content
+from states.subjects.terms import TERMS, Exceptions
 
 IDLE_MAX = 8  # connections kept for the next request
 

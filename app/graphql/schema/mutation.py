@@ -26,6 +26,7 @@ KEY_DESCRIPTION = (
     "1 to 64 letters, digits and ._:- of your choice. The same key with the same input gives the same flow again, "
     "for ever; with another input it is refused."
 )
+ASKED = strawberry.argument(description="What is asked.")
 PERSON = re.compile(r"[0-9a-f]{32}\Z")
 
 

@@ -1,13 +1,14 @@
 """Mutations of operators: pausing, resuming, retrying and killing flows."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import strawberry
 
 from app.graphql.errors import ErrorCode, UserError
 from app.graphql.schema.context import Info
 from app.graphql.schema.flow import KIND, find_flow
-from app.graphql.schema.mutation import FlowPayload, Mistake, named_keys, require
+from app.graphql.schema.mutation import ASKED, FlowPayload, Mistake, named_keys, require
 from app.graphql.schema.policy import Action
 from flows.operator import NotPossible
 from flows.registry import UnknownFlow
@@ -38,17 +39,17 @@ def _order(info: Info, flow: str, verb: Callable[[bytes], None]) -> FlowPayload:
     return FlowPayload(flow=find_flow(context, keys), user_errors=[])
 
 
-def pause_flow(info: Info, input: FlowInput) -> FlowPayload:  # noqa: A002  its name in the API
+def pause_flow(info: Info, input: Annotated[FlowInput, ASKED]) -> FlowPayload:  # noqa: A002  its name in the API
     return _order(info, input.flow, info.context.api.assembly.engine.pause)
 
 
-def resume_flow(info: Info, input: FlowInput) -> FlowPayload:  # noqa: A002
+def resume_flow(info: Info, input: Annotated[FlowInput, ASKED]) -> FlowPayload:  # noqa: A002
     return _order(info, input.flow, info.context.api.assembly.engine.resume)
 
 
-def retry_flow(info: Info, input: FlowInput) -> FlowPayload:  # noqa: A002
+def retry_flow(info: Info, input: Annotated[FlowInput, ASKED]) -> FlowPayload:  # noqa: A002
     return _order(info, input.flow, info.context.api.assembly.engine.retry)
 
 
-def kill_flow(info: Info, input: FlowInput) -> FlowPayload:  # noqa: A002
+def kill_flow(info: Info, input: Annotated[FlowInput, ASKED]) -> FlowPayload:  # noqa: A002
     return _order(info, input.flow, info.context.api.assembly.engine.kill)

@@ -13,8 +13,8 @@ from app.graphql.schema.moment import Cell, Row, sql
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
+from app.rows.tables import EnrolmentRow
 from app.storage.statements import table_of
-from app.subjects.tables import EnrolmentRow
 
 KIND = "patient"
 

@@ -1,5 +1,7 @@
 """Mutations of custodians: publishing and amending records, passing them on."""
 
+from typing import Annotated
+
 import strawberry
 
 from app.fhir.errors import FhirRefused
@@ -8,6 +10,7 @@ from app.graphql.errors import ErrorCode
 from app.graphql.scalars import Base64
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.mutation import (
+    ASKED,
     KEY_DESCRIPTION,
     FlowPayload,
     Mistake,
@@ -60,7 +63,7 @@ class TransferCustodyInput:
     to: strawberry.ID = strawberry.field(description="The new custodian.")
 
 
-def publish_records(info: Info, input: PublishRecordsInput) -> FlowPayload:  # noqa: A002  its name in the API
+def publish_records(info: Info, input: Annotated[PublishRecordsInput, ASKED]) -> FlowPayload:  # noqa: A002  its name in the API
     context = info.context
 
     def make() -> PublishRecords:
@@ -80,7 +83,7 @@ def publish_records(info: Info, input: PublishRecordsInput) -> FlowPayload:  # n
     return start(info, Action.PUBLISH, input.idempotency_key, input, make)
 
 
-def amend_record(info: Info, input: AmendRecordInput) -> FlowPayload:  # noqa: A002
+def amend_record(info: Info, input: Annotated[AmendRecordInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> AmendRecord:
@@ -91,7 +94,7 @@ def amend_record(info: Info, input: AmendRecordInput) -> FlowPayload:  # noqa: A
     return start(info, Action.PUBLISH, input.idempotency_key, input, make)
 
 
-def transfer_custody(info: Info, input: TransferCustodyInput) -> FlowPayload:  # noqa: A002
+def transfer_custody(info: Info, input: Annotated[TransferCustodyInput, ASKED]) -> FlowPayload:  # noqa: A002
     context = info.context
 
     def make() -> TransferCustody:

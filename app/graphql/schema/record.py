@@ -26,8 +26,8 @@ from app.graphql.schema.patient import KIND as PATIENT_KIND
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.rows.tables import RecordRow
 from app.storage.statements import table_of
-from app.subjects.tables import RecordRow
 from states.state import StateRef, TransactionId
 
 KIND = "record"

@@ -15,9 +15,9 @@ from app.graphql.schema.moment import Cell, Row
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
+from app.rows.tables import AskedRow
 from app.storage.statements import table_of
 from app.subjects.disclosure import ASKED
-from app.subjects.tables import AskedRow
 
 KIND = "disclosure-request"
 

@@ -26,8 +26,8 @@ from app.graphql.schema.terms import (
     terms_of,
 )
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.rows.tables import StatementRow
 from app.storage.statements import table_of
-from app.subjects.tables import StatementRow
 
 KIND = "restriction"
 

@@ -17,8 +17,8 @@ from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, LifeFilter
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import table_of
-from app.subjects.tables import DisclosureRow, RecordRow, StatementRow
 from app.vault.tables import StateRow
 from states.state import TRANSACTION_STATE
 

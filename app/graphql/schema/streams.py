@@ -34,8 +34,8 @@ from app.graphql.schema.restriction import RESTRICTIONS
 from app.graphql.schema.state import KIND as STATE_KIND
 from app.graphql.schema.state import STATES, Change
 from app.graphql.schema.things import FINDERS
+from app.rows.tables import StatementRow
 from app.storage.statements import table_of
-from app.subjects.tables import StatementRow
 from app.vault.tables import UpdateRow
 
 BEAT_S = 0.5

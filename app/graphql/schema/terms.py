@@ -11,8 +11,8 @@ from app.graphql.schema.context import ApiContext, instant
 from app.graphql.schema.moment import EXCEPTIONS, TERMS, Cell, sql
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach
+from app.rows.tables import InForceRow
 from app.storage.statements import table_of
-from app.subjects.tables import InForceRow
 
 _IN_FORCE = table_of(InForceRow)
 _TOLD = sql(

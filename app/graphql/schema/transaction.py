@@ -26,8 +26,8 @@ from app.graphql.schema.moment import Row, sql
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
+from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import table_of
-from app.subjects.tables import DisclosureRow, RecordRow, StatementRow
 from app.vault.tables import TransactionRow
 from app.vault.vault import SIGNATURES
 from states.encoding import encode

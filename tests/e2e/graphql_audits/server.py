@@ -25,7 +25,7 @@ from app.graphql.context_protocol import Caller
 from app.graphql.errors import Json
 from app.graphql.limits import ServiceLimits
 from app.web.asgi import Ports, build_app
-from app.web.graphiql import ExampleQuery
+from app.graphql.example import ExampleQuery
 from app.web.listening import listening
 
 USER, PASSWORD = "auditor", "a password of the audit run"

@@ -16,10 +16,7 @@ from app.blobs.wrap import WrapContext, wrap_data_key
 from app.gate import Gate, GateParts
 from app.keystore.memory import SeededEntropy, memory_key_store
 from app.readings.log import ReadingLog
-from app.storage.database import open_database, transaction
-from app.storage.statements import creation, sql, table_of
-from app.subjects.enrolment import Enrolments
-from app.subjects.tables import (
+from app.rows.tables import (
     DISCLOSURE_TABLES,
     ENROLMENT_TABLES,
     RECORD_TABLES,
@@ -31,6 +28,9 @@ from app.subjects.tables import (
     RecordRow,
     StatementRow,
 )
+from app.storage.database import open_database, transaction
+from app.storage.statements import creation, sql, table_of
+from app.subjects.enrolment import Enrolments
 from flows.subjects.enrolment import Practitioner
 from states.decision import LogPlace, Statement, StatementKind
 from states.encoding import encode

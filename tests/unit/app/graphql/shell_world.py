@@ -23,11 +23,11 @@ from app.graphql.context_protocol import Caller
 from app.graphql.cost import COST
 from app.graphql.engine import Engine
 from app.graphql.errors import ApiError, ErrorCode, ErrorMask, Json
+from app.graphql.example import ExampleQuery
 from app.graphql.limits import ServiceLimits
 from app.graphql.scalars import SCALARS, UInt53
 from app.graphql.throttle import Throttle
 from app.web.asgi import Ports, build_app
-from app.web.graphiql import ExampleQuery
 from app.web.listening import listening
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -16,9 +16,7 @@ from app.readings.chains import Alarm
 from app.readings.log import ChainOf, Reading, ReadingLog
 from app.readings.looks import After, Looks
 from app.readings.reports import ReadingReports
-from app.storage.database import open_database, transaction
-from app.storage.statements import creation, sql, table_of
-from app.subjects.tables import (
+from app.rows.tables import (
     DISCLOSURE_TABLES,
     ENROLMENT_TABLES,
     RECORD_TABLES,
@@ -27,6 +25,8 @@ from app.subjects.tables import (
     EnrolmentRow,
     RecordRow,
 )
+from app.storage.database import open_database, transaction
+from app.storage.statements import creation, sql, table_of
 from flows.flow import FlowContext, Request
 from flows.registry import Registry
 from flows.services import Done

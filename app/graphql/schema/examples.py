@@ -1,0 +1,143 @@
+"""Example operations, which open as tabs in GraphiQL: at least one a role."""
+
+from collections.abc import Sequence
+
+from app.graphql.example import ExampleQuery
+
+_PAYLOAD = "{ flow { id kind status } userErrors { code field message } }"
+
+EXAMPLES: Sequence[ExampleQuery] = (
+    ExampleQuery(
+        "Who am I",
+        "{ me { user role sees organisation { name kind } practitioner { person shownAs role }\n"
+        "       patient { localName enrolments { custodian { id name } since } } } }",
+    ),
+    ExampleQuery(
+        "The network",
+        "{ parties { nodes { id name kind did isThisNode } }\n"
+        "  notaries { party { name } origin seen { size } }\n"
+        "  serviceLimits { pageSizeMax costMax bodyBytesMax } }",
+    ),
+    ExampleQuery(
+        "Patient: my records",
+        "query MyRecords($after: String) {\n"
+        "  records(first: 20, after: $after) {\n"
+        "    nodes { id kind code category day labels version custodian { name } }\n"
+        "    pageInfo { hasNextPage endCursor } } }",
+    ),
+    ExampleQuery(
+        "Patient: who looked",
+        "{ whoLooked(first: 20) { nodes {\n"
+        "    at organisation { name } reader { shownAs role purpose } outcome emergency\n"
+        "    items { kind category day } evidence } }\n"
+        "  lookAlarms { nodes { at organisation { name } words settledAt } } }",
+    ),
+    ExampleQuery(
+        "Patient: enrol",
+        f"mutation Enrol($input: EnrolPatientInput!) {{ enrolPatient(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "enrol-1", "custodian": "<id of a party>",\n'
+        '  "code": "<code from the desk>"}}',
+    ),
+    ExampleQuery(
+        "Patient: find whom to name",
+        "mutation Find($input: FindPractitionerInput!) {\n"
+        f"  findPractitioner(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "find-1", "organisation": "<id of a party>",\n'
+        '  "name": "Dr A. Reed"}}',
+    ),
+    ExampleQuery(
+        "Patient: grant consent",
+        "mutation Grant($input: GrantConsentInput!) {\n"
+        f"  grantConsent(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "grant-1", "custodian": "<id of a party>",\n'
+        '  "grantee": "<id of a party>", "end": "2027-01-31T00:00:00Z",\n'
+        '  "terms": {"person": "<person>", "purposes": ["TREAT"], "categories": ["LABORATORY"]}}}',
+    ),
+    ExampleQuery(
+        "Patient: revoke consent",
+        "mutation Revoke($input: RevokeConsentInput!) {\n"
+        f"  revokeConsent(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "revoke-1", "consent": "<id of a consent>"}}',
+    ),
+    ExampleQuery(
+        "Patient: restrict",
+        f"mutation Restrict($input: RestrictInput!) {{ restrict(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "restrict-1", "custodian": "<id of a party>",\n'
+        '  "terms": {"categories": ["GENETICS"]}}}',
+    ),
+    ExampleQuery(
+        "Clinician: offer enrolment",
+        "mutation Offer($input: OfferEnrolmentInput!) {\n"
+        f"  offerEnrolment(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "offer-1", "localName": "MRN 4711"}}',
+    ),
+    ExampleQuery(
+        "Clinician: show the code",
+        "mutation Show($input: ShowEnrolmentCodeInput!) {\n"
+        "  showEnrolmentCode(input: $input) { code until userErrors { code message } } }",
+        '{"input": {"flow": "<id of the flow>"}}',
+    ),
+    ExampleQuery(
+        "Clinician: patients and records",
+        "{ patients { nodes { id localName } }\n"
+        "  records(first: 10) { nodes { id kind code category day version patient { localName } } } }",
+    ),
+    ExampleQuery(
+        "Clinician: publish",
+        "mutation Publish($input: PublishRecordsInput!) {\n"
+        f"  publishRecords(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "publish-1", "patient": "<id of a patient>",\n'
+        '  "resources": ["{\\"resourceType\\": \\"Observation\\", \\"status\\": \\"final\\", '
+        '\\"code\\": {\\"text\\": \\"HbA1c\\"}}"]}}',
+    ),
+    ExampleQuery(
+        "Clinician: ask for what a consent permits",
+        "mutation Request($input: RequestDisclosureInput!) {\n"
+        f"  requestDisclosure(input: $input) {_PAYLOAD} }}",
+        '{"input": {"idempotencyKey": "request-1", "consent": "<id of a consent>",\n'
+        '  "purpose": "TREAT"}}',
+    ),
+    ExampleQuery(
+        "Clinician: read what was disclosed",
+        "{ disclosures(first: 5) { nodes {\n"
+        "    custodian { name } readUntil\n"
+        "    items(first: 5) { nodes { kind code day\n"
+        '      content(purpose: "TREAT") { resource refusal } } } } } }',
+    ),
+    ExampleQuery(
+        "Privacy officer: accounting",
+        "{ disclosureRequests(first: 20) { nodes {\n"
+        "    askedAt askedBy { name } reader { shownAs purpose } outcome } }\n"
+        "  disclosures(first: 20) { nodes { recordedAt custodian { name } recipient { name }\n"
+        "    reader { shownAs role purpose } itemCount release } }\n"
+        "  readingLog(first: 20) { nodes { at reader { shownAs role } outcome rule } } }",
+    ),
+    ExampleQuery(
+        "Operator: flows",
+        "{ flows(first: 20) { nodes { id kind status startedAt inDoubt\n"
+        "    failure { code message } steps { at status step } } } }",
+    ),
+    ExampleQuery(
+        "Operator: retry a flow",
+        f"mutation Retry($input: FlowInput!) {{ retryFlow(input: $input) {_PAYLOAD} }}",
+        '{"input": {"flow": "<id of a flow>"}}',
+    ),
+    ExampleQuery(
+        "Auditor: transactions and proofs",
+        "{ transactions(first: 5) { nodes { transactionId seq at logIndex notary { name }\n"
+        "    body { groups { group count shown } signatures { party { name } } receipt proof } } }\n"
+        "  states(first: 20) { nodes { contract live createdSeq consumedSeq notary { name } } } }",
+    ),
+    ExampleQuery(
+        "Follow the vault",
+        "subscription Follow($after: String) {\n"
+        "  vaultUpdates(after: $after) { cursor ledgerSeq change contract transactionId\n"
+        "    thing { __typename id } } }",
+    ),
+    ExampleQuery(
+        "Follow a flow",
+        "subscription Progress($flow: ID!) {\n"
+        "  flowProgress(flowId: $flow) { cursor at status step } }",
+        '{"flow": "<id of a flow>"}',
+    ),
+)

@@ -1,0 +1,65 @@
+"""The schema as committed, its descriptions, and the examples that GraphiQL opens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    parse,
+    validate,
+)
+
+from app.graphql.example import ExampleQuery
+from app.graphql.limits import ServiceLimits, check_document
+from app.graphql.schema.examples import EXAMPLES
+from app.graphql.schema.root import build_schema, schema_text
+
+COMMITTED = Path(__file__).parents[3] / "vectors" / "schema.graphql"
+SCHEMA = build_schema()
+CORE = SCHEMA._schema
+
+
+def test_the_schema_is_the_committed_one() -> None:
+    """`python -m tests.vectors.schema` writes the file; its diff is what is reviewed."""
+    assert schema_text(build_schema()) == COMMITTED.read_text("utf-8")
+
+
+def _described() -> Iterator[tuple[str, str | None]]:
+    for name, kind in CORE.type_map.items():
+        if name.startswith("__") or name in {"String", "Int", "Float", "Boolean", "ID"}:
+            continue
+        yield name, kind.description
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
+            for field_name, field in kind.fields.items():
+                yield f"{name}.{field_name}", field.description
+                for argument, what in getattr(field, "args", {}).items():
+                    yield f"{name}.{field_name}({argument})", what.description
+
+
+def test_every_type_field_and_argument_is_described() -> None:
+    assert [what for what, description in _described() if not description] == []
+
+
+def test_what_stands_behind_permission_can_be_null() -> None:
+    """A single thing at a root is nullable, so that one that is not permitted does not empty the answer."""
+    query = CORE.query_type
+    assert query is not None
+    assert not str(query.fields["node"].type).endswith("!")
+    assert not str(query.fields["me"].type).endswith("!")
+
+
+def test_every_code_of_the_ledger_has_its_enum_value() -> None:
+    categories = CORE.type_map["Category"]
+    assert isinstance(categories, GraphQLEnumType)
+    assert "VITAL_SIGNS" in categories.values
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+def test_an_example_is_valid_and_within_the_limits(example: ExampleQuery) -> None:
+    document = parse(example.query)
+    assert validate(CORE, document) == []
+    check_document(document, ServiceLimits())
