@@ -185,7 +185,9 @@ class FlowStore(Protocol[U_co]):
     def incarnation(self) -> bytes:
         """Return the 16 bytes that name this database since it was made or last restored; empty before both."""
 
-    def new_incarnation(self, random: bytes) -> None: ...
+    def new_incarnation(self, random: bytes) -> None:
+        """Name this database anew, and forget the incarnations of all peers: numbers begin again with each."""
+
 
     def flow(self, flow: bytes) -> FlowRow | None: ...
     def flow_by_client_key(self, key: str) -> FlowRow | None: ...

@@ -178,6 +178,9 @@ class SqliteFlowStore:
 
     def new_incarnation(self, random: bytes) -> None:
         with self.transaction():
+            # Every peer is met anew: one that has renumbered already must not be taken for one that need not, if this
+            # node dies before it has done so itself.
+            self._execute("UPDATE flow_peer SET incarnation = x''")
             self._execute("INSERT INTO flow_incarnation (random) VALUES (?)", (random,))
 
     # -- flows -----------------------------------------------------------------------------------
