@@ -3,36 +3,28 @@
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from app.assembly import Assembly, Surroundings
 from app.blobs.folder import FolderBlobStore
-from app.config import Folders, make_folders, usual_folders
-from app.keystore.file import FileKeyStore, open_key_store
-from app.network.bootstrap import KEY_FILE, TLS_FILE
 from app.network.exchange import map_handler, refresh
-from app.network.folder import MapFolder
-from app.network.network_map import NetworkMap
+from app.node_folder import DATABASE, NAME_FILE, OpenFolder, Opening, clock
 from app.pump import Meter, Pump, Watcher, unmetered
 from app.storage.database import open_database
-from app.transport.certificate import open_tls_key
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
-from app.transport.transport import Credentials, Transport, TransportSettings
+from app.transport.transport import Transport
 from app.witness import Witness
 from flows.subjects.consent import ConfirmConsents
 from states.errors import LedgerError
 from states.identity import Party
 
+__all__ = ["DATABASE", "NAME_FILE", "MemberNode", "OpenFolder", "Opening", "clock"]
+
 _log = logging.getLogger("carecord.node")
 
-DATABASE = "node.db"
-NAME_FILE = "party"
 MAP_SECONDS = 60.0  # how often peers are asked for news of the map
 WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
 CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
@@ -41,47 +33,6 @@ HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the k
 SWEEP_SECONDS = 0.5  # beside the sweep after each turn: leases and sessions run out by themselves
 UNREACHED = (Unreachable, RequestTimedOut, RequestRefused)
 ASK_SECONDS = 10.0
-
-
-def clock() -> int:
-    """The machine's clock, in ms since 1970 UTC."""
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Opening:
-    """What it takes to open a node's folder: where, in which network (its pinned id), with which passphrase.
-
-    `folders` says where its parts lie, if not at their usual places in it.
-    """
-
-    folder: Path
-    network: bytes
-    passphrase: str
-    transport: TransportSettings = field(default_factory=TransportSettings)
-    folders: Folders | None = None
-
-    @property
-    def places(self) -> Folders:
-        return self.folders or usual_folders(self.folder)
-
-
-class OpenFolder:
-    """A node's folder: its name, key store, map and TLS key. What a member and a notary have in common."""
-
-    def __init__(self, opening: Opening) -> None:
-        self.folders = folders = opening.places
-        make_folders(folders)
-        self.keys: FileKeyStore = open_key_store(
-            folders.keys / KEY_FILE, opening.passphrase, os.urandom
-        )
-        self.map = NetworkMap(opening.network, MapFolder(folders.map), clock)
-        self.me = Party((folders.keys / NAME_FILE).read_text("ascii").strip())
-        tls = open_tls_key(self.keys, (folders.keys / TLS_FILE).read_bytes())
-        self.credentials = Credentials(self.me, self.keys, tls)
-
-    def close(self) -> None:
-        """Nothing is held open between calls."""
 
 
 class MemberNode:

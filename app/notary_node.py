@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.network.exchange import map_handler
-from app.node import OpenFolder, Opening, clock
+from app.node_folder import OpenFolder, Opening, clock
 from app.transport.errors import RequestDenied
 from app.transport.kinds import CHECKPOINT, MAP, NOTARY, TILE
 from app.transport.transport import Transport

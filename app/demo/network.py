@@ -21,8 +21,8 @@ from app.network.entries import Profile
 from app.network.folder import MapFolder
 from app.network.founding_key import create_founding_key
 from app.network.network_map import NetworkMap
-from app.node import NAME_FILE
 from app.node_file import NodeFile
+from app.node_folder import NAME_FILE
 from app.subjects.catalogue import allowed_contracts
 from states.crypto.ed25519 import Ed25519Signer
 from states.identity import Party

@@ -35,10 +35,10 @@ class MapFolder:
         self._keep(f"{PARAMETERS}-{version:010d}", data)
 
     def keep_member(self, party: Party, data: bytes) -> None:
-        self._keep(f"{MEMBER}-{_name(party)}", data)
+        self._keep(member_file(party), data)
 
     def keep_removal(self, party: Party, data: bytes) -> None:
-        self._keep(f"{REMOVAL}-{_name(party)}", data)
+        self._keep(removal_file(party), data)
 
     def read(self, kind: str) -> Iterator[tuple[Path, bytes]]:
         """Yield the files of a kind in order of name; raises MapDamaged for one of impossible size."""
@@ -52,6 +52,16 @@ class MapFolder:
         self._disk.remove(part)
         self._disk.write_new(part, [data])
         self._disk.publish(part, self._root / (name + _SUFFIX))
+
+
+def member_file(party: Party) -> str:
+    """Return the name, without its suffix, of the file of a member's entry."""
+    return f"{MEMBER}-{_name(party)}"
+
+
+def removal_file(party: Party) -> str:
+    """Return the name, without its suffix, of the file of a member's removal."""
+    return f"{REMOVAL}-{_name(party)}"
 
 
 def _name(party: Party) -> str:

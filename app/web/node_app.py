@@ -17,6 +17,7 @@ from app.auth.users_file import USERS_FILE, FileUsers
 from app.config import NodeConfig
 from app.graphql.schema.broadcast import Broadcast
 from app.graphql.schema.context import Api, make_context
+from app.graphql.schema.examples import EXAMPLES
 from app.graphql.schema.root import build_api, build_schema
 from app.node import DATABASE, MemberNode, Opening
 from app.operations.health import Alive, health_routes
@@ -67,7 +68,7 @@ class MemberProcess:
             make_context(self.api),
             Ports(os.urandom, time.monotonic),
             extra_routes=health_routes(alive, self.checks, registry),
-            examples=(),
+            examples=EXAMPLES,
         )
 
     def checks(self) -> dict[str, bool]:

@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 
 from app.config import NotarySettings, WebSettings
 from app.graphql.limits import ServiceLimits
-from app.node import Opening
+from app.node_folder import Opening
 from app.notary_node import NotaryNode
 from app.operations.health import Alive, health_routes
 from app.operations.metrics import NotaryNumbers

@@ -1,0 +1,59 @@
+"""A node's folder opened: its name, key store, map and TLS key; what a member and a notary have in common."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.config import Folders, make_folders, usual_folders
+from app.keystore.file import FileKeyStore, open_key_store
+from app.network.bootstrap import KEY_FILE, TLS_FILE
+from app.network.folder import MapFolder
+from app.network.network_map import NetworkMap
+from app.transport.certificate import open_tls_key
+from app.transport.transport import Credentials, TransportSettings
+from states.identity import Party
+
+DATABASE = "node.db"
+NAME_FILE = "party"
+
+
+def clock() -> int:
+    """The machine's clock, in ms since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Opening:
+    """What it takes to open a node's folder: where, in which network (its pinned id), with which passphrase.
+
+    `folders` says where its parts lie, if not at their usual places in it.
+    """
+
+    folder: Path
+    network: bytes
+    passphrase: str
+    transport: TransportSettings = field(default_factory=TransportSettings)
+    folders: Folders | None = None
+
+    @property
+    def places(self) -> Folders:
+        return self.folders or usual_folders(self.folder)
+
+
+class OpenFolder:
+    """A node's folder: its name, key store, map and TLS key. What a member and a notary have in common."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.folders = folders = opening.places
+        make_folders(folders)
+        self.keys: FileKeyStore = open_key_store(
+            folders.keys / KEY_FILE, opening.passphrase, os.urandom
+        )
+        self.map = NetworkMap(opening.network, MapFolder(folders.map), clock)
+        self.me = Party((folders.keys / NAME_FILE).read_text("ascii").strip())
+        tls = open_tls_key(self.keys, (folders.keys / TLS_FILE).read_bytes())
+        self.credentials = Credentials(self.me, self.keys, tls)
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
