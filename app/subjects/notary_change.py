@@ -2,7 +2,7 @@
 
 from sqlite3 import Connection
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, null, update
 
 from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import sql, table_of
@@ -37,7 +37,7 @@ _MOVES = tuple(
     sql(
         update(table)
         .where(table.c.tx == bindparam("old_tx"), table.c.idx == bindparam("old_idx"))
-        .values(tx=bindparam("new_tx"), idx=bindparam("new_idx"), consumed_seq=None)
+        .values(tx=bindparam("new_tx"), idx=bindparam("new_idx"), consumed_seq=null())
     )
     for table in (table_of(StatementRow), table_of(RecordRow))
 )

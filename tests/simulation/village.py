@@ -83,8 +83,17 @@ class Resident:
 class Founding:
     """A network before its nodes live: residents and their keys, the notary's, parameters, map."""
 
-    def __init__(self, entropy: Callable[[int], bytes], strangers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        entropy: Callable[[int], bytes],
+        strangers: tuple[str, ...] = (),
+        *,
+        two_notaries: bool = False,
+    ) -> None:
         self.notary = Resident("Notary", "notary", entropy)
+        self.notaries = [self.notary]
+        if two_notaries:
+            self.notaries.append(Resident("Second notary", "notary", entropy))
         self.residents = {
             name: Resident(name, kind, entropy)
             for name, kind in (
@@ -103,7 +112,7 @@ class Founding:
             version=1,
             from_time=START - 86_400_000,
             founding_key=founding.key,
-            notaries=(self._notary_info(),),
+            notaries=tuple(map(self._notary_info, self.notaries)),
             contracts=allowed_contracts(START - 86_400_000),
             limits=Limits(),
             implicit_policy="deny",
@@ -116,23 +125,30 @@ class Founding:
         self.history = ParametersHistory([(parameters_id(body), self.parameters)])
         members = (*self.residents.values(), *self.strangers.values())
         self.directory = MemberDirectory(
-            [each.entry(self.network) for each in (self.notary, *members)]
+            [each.entry(self.network) for each in (*self.notaries, *members)]
         )
         self._by_key = {each.keys.public(NodeKey.IDENTITY): each.party for each in members}
-        self.log_signer = LogSigner(
-            "village.notary",
-            HandleSigner(self.notary.keys, NodeKey.NOTARY_LOG),
-            HandleSigner(self.notary.keys, NodeKey.NOTARY_COSIGNER),
+        self.log_signer = self.signer_of(self.notary)
+
+    def signer_of(self, notary: Resident) -> LogSigner:
+        return LogSigner(
+            self._origin(notary),
+            HandleSigner(notary.keys, NodeKey.NOTARY_LOG),
+            HandleSigner(notary.keys, NodeKey.NOTARY_COSIGNER),
         )
 
-    def checker(self) -> RequestChecker:
-        return RequestChecker(self.notary.party, self.network, lambda: self.history)
+    def checker(self, notary: Resident | None = None) -> RequestChecker:
+        party = (notary or self.notary).party
+        return RequestChecker(party, self.network, lambda: self.history)
 
-    def _notary_info(self) -> NotaryInfo:
-        keys = self.notary.keys
+    def _origin(self, notary: Resident) -> str:
+        return "village.notary" if notary is self.notary else "village.notary.second"
+
+    def _notary_info(self, notary: Resident) -> NotaryInfo:
+        keys = notary.keys
         return NotaryInfo(
-            self.notary.party,
-            "village.notary",
+            notary.party,
+            self._origin(notary),
             keys.public(NodeKey.NOTARY_LOG).raw,
             keys.public(NodeKey.NOTARY_COSIGNER).raw,
         )
@@ -144,21 +160,21 @@ class Founding:
 class Village:
     """All residents, their notary, and the connections between them."""
 
-    def __init__(self, seed: int = 1, *, double_run: bool = False) -> None:
+    def __init__(
+        self, seed: int = 1, *, double_run: bool = False, two_notaries: bool = False
+    ) -> None:
         self.random = Random(seed)
         self.clock = Clock()
         entropy = self.random.randbytes
         self.entropy = entropy
-        self.founding = Founding(entropy)
+        self.founding = Founding(entropy, two_notaries=two_notaries)
         self.notary = self.founding.notary
         self.residents = self.founding.residents
         self.parameters = self.founding.parameters
         self.history = self.founding.history
         self.directory = self.founding.directory
-        signer = self.founding.log_signer
-        self.service = NotaryService(
-            self.founding.checker(), MemoryProvider(signer, self.clock.now), signer, self.clock
-        )
+        self.services = {each.party: self._serve(each) for each in self.founding.notaries}
+        self.service = self.services[self.notary.party]
         self.blobs = {name: MemoryBlobStore() for name in self.residents}
         self.nodes = {
             name: self._assemble(name, resident, double_run=double_run)
@@ -166,6 +182,11 @@ class Village:
         }
         self._by_party = {node.me: node for node in self.nodes.values()}
         self._greet()
+
+    def _serve(self, notary: Resident) -> NotaryService:
+        signer = self.founding.signer_of(notary)
+        provider = MemoryProvider(signer, self.clock.now)
+        return NotaryService(self.founding.checker(notary), provider, signer, self.clock)
 
     def _assemble(self, name: str, resident: Resident, *, double_run: bool) -> Assembly:
         return Assembly(
@@ -227,8 +248,8 @@ class Village:
             self._ask(node, question)
 
     def _ask(self, node: Assembly, question: Question) -> None:
-        _, data = node.question(question.kind, question.row)
-        (answer,) = self.service.answer_all([data])
+        notary, data = node.question(question.kind, question.row)
+        (answer,) = self.services[notary].answer_all([data])
         node.engine.notary_answered(question, ANSWER.decode(answer))
 
     # -- what tests do ---------------------------------------------------------------------------------
