@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from sqlite3 import Connection
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, null, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.keystore.keys import AuthorityKey, KeyStore
@@ -69,6 +69,22 @@ _USE_OFFER = sql(
     update(_OFFER)
     .where(_OFFER.c.code_hash == bindparam("hash"))
     .values(used_by=bindparam("used_by"))
+)
+_USED_FOR = sql(select(_OFFER.c.local).where(_OFFER.c.used_by == bindparam("patient")))
+_RIVALS = sql(
+    select(_ENROLMENT.c.patient, _ENROLMENT.c.local, _ENROLMENT.c.signed)
+    .where(
+        _ENROLMENT.c.custodian == bindparam("custodian"),
+        or_(
+            _ENROLMENT.c.patient == bindparam("patient"),
+            _ENROLMENT.c.local == bindparam("local"),
+        ),
+    )
+    .union_all(
+        select(_OFFER.c.used_by, _OFFER.c.local, null()).where(
+            _OFFER.c.used_by == bindparam("patient")
+        )
+    )
 )
 _ADD_STAFF = sql(insert(_STAFF).prefix_with("OR REPLACE"))
 _STAFF_NAMED = sql(
@@ -222,19 +238,27 @@ class EnrolmentHandlers:
             raise FlowRefused(
                 "code", "the one-time code is not valid; ask for a new one at the desk"
             )
-        live = step.unit.execute(
-            _BY_LOCAL, {"local": row[0], "custodian": self._book.me}
-        ).fetchone()
-        if live is not None and live[0] != application.patient:
-            raise FlowRefused("enrolled", "the patient has a live enrolment here")
-        step.unit.execute(_USE_OFFER, {"hash": digest, "used_by": application.patient})
         enrolment = Enrolment(
             self._book.me, application.patient, application.authority, request.agent, step.now
         )
+        self._check_free(step, row[0], enrolment)
+        step.unit.execute(_USE_OFFER, {"hash": digest, "used_by": application.patient})
         network = self._ground.in_force(step.now).network
         return CustodianSigned(
             enrolment, sign_evidence(self._ground.identity, network, encode(enrolment))
         )
+
+    def _check_free(self, step: Step, local: str, wanted: Enrolment) -> None:
+        """One live enrolment a patient, and one patient a pairwise id; the same one again changes nothing.
+
+        Whoever has a code may name any id: without this it would take over the enrolment that has it.
+        """
+        names = {"patient": wanted.patient, "local": local, "custodian": self._book.me}
+        for patient, other, signed in step.unit.execute(_RIVALS, names).fetchall():
+            live = None if signed is None else SIGNED_ENROLMENT.decode(signed).enrolment
+            same = live is None or (live.authority, live.agent) == (wanted.authority, wanted.agent)
+            if (patient, other) != (wanted.patient, local) or not same:
+                raise FlowRefused("enrolled", "the patient has a live enrolment here")
 
     def accept(self, step: Step, request: AcceptEnrolment) -> SignedEnrolment:
         """See AcceptEnrolment."""
@@ -257,12 +281,10 @@ class EnrolmentHandlers:
         enrolment = check_enrolment(request.signed, parameters, self._ground.directory)
         if (enrolment.custodian, enrolment.agent) != (self._book.me, request.agent):
             raise FlowRefused("other-enrolment", "the enrolment is between others")
-        offered = step.unit.execute(
-            sql(select(_OFFER.c.local).where(_OFFER.c.used_by == bindparam("patient"))),
-            {"patient": enrolment.patient},
-        ).fetchone()
+        offered = step.unit.execute(_USED_FOR, {"patient": enrolment.patient}).fetchone()
         if offered is None:
             raise FlowRefused("code", "no one-time code was used for this patient")
+        self._check_free(step, offered[0], enrolment)
         row = {
             "patient": enrolment.patient,
             "custodian": self._book.me,
