@@ -1,0 +1,1 @@
+"""Attacks that were tried, kept as tests that pass while the defence holds."""

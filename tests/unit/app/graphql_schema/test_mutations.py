@@ -1,0 +1,394 @@
+"""Mutations: once by key, refusals as data with their field, roles, and every subject's flow."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from app.auth.sessions import Role
+from flows.store import Status
+from tests.simulation.neighbours import ADA, REED
+from tests.unit.app.graphql_schema.graph_world import (
+    ADA_HERSELF,
+    DAY,
+    DR_MORA,
+    DR_REED,
+    EVE_HERSELF,
+    NOW,
+    RESOURCE,
+    GraphVillage,
+    Who,
+    at,
+)
+
+OPERATOR = Who("Agent", Role.OPERATOR)
+MUTATIONS = {
+    "offerEnrolment": Role.CLINICIAN,
+    "showEnrolmentCode": Role.CLINICIAN,
+    "enrolPatient": Role.PATIENT,
+    "findPractitioner": Role.PATIENT,
+    "addPractitioner": Role.OPERATOR,
+    "publishRecords": Role.CLINICIAN,
+    "amendRecord": Role.CLINICIAN,
+    "transferCustody": Role.CLINICIAN,
+    "grantConsent": Role.PATIENT,
+    "amendConsent": Role.PATIENT,
+    "revokeConsent": Role.PATIENT,
+    "restrict": Role.PATIENT,
+    "liftRestriction": Role.PATIENT,
+    "requestDisclosure": Role.CLINICIAN,
+    "pauseFlow": Role.OPERATOR,
+    "resumeFlow": Role.OPERATOR,
+    "retryFlow": Role.OPERATOR,
+    "killFlow": Role.OPERATOR,
+}
+SHOW = """mutation($input: ShowEnrolmentCodeInput!) { showEnrolmentCode(input: $input) {
+  code until userErrors { code field } } }"""
+ADD = """mutation($input: AddPractitionerInput!) { addPractitioner(input: $input) {
+  practitioner { person shownAs role } userErrors { code field } } }"""
+
+
+@pytest.fixture
+def world() -> GraphVillage:
+    return GraphVillage()
+
+
+def first_error(payload: Mapping[str, object]) -> tuple[object, object]:
+    assert payload["flow"] is None
+    return at(payload, "userErrors", 0, "code"), at(payload, "userErrors", 0, "field")
+
+
+# -- once by key -------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_and_input_is_the_same_flow_and_happens_once(world: GraphVillage) -> None:
+    first = world.publish(1, "k")
+    again = world.publish(1, "k")
+    assert at(first, "flow", "id") == at(again, "flow", "id")
+    assert len(world.nodes(DR_MORA, "records")) == 1
+
+
+def test_a_start_that_is_now_by_default_is_no_other_input_a_minute_later(
+    world: GraphVillage,
+) -> None:
+    first = world.grant("k")
+    world.village.pass_time(60_000)
+    assert at(world.grant("k"), "flow", "id") == at(first, "flow", "id")
+    assert len(world.nodes(ADA_HERSELF, "consents")) == 1
+
+
+def test_a_key_that_is_used_again_for_something_else_is_refused(world: GraphVillage) -> None:
+    world.grant("k")
+    other = world.grant_fields("k") | {"end": (NOW + 8 * DAY).isoformat()}
+    assert first_error(world.try_to(ADA_HERSELF, "grantConsent", other)) == (
+        "IDEMPOTENCY_KEY_REUSED",
+        ["input", "idempotencyKey"],
+    )
+    name = {"idempotencyKey": "k", "organisation": world.party_id("Agent", "Mercy"), "name": "Dr X"}
+    assert first_error(world.try_to(ADA_HERSELF, "findPractitioner", name))[0] == (
+        "IDEMPOTENCY_KEY_REUSED"
+    )
+
+
+def test_keys_are_each_users_own(world: GraphVillage) -> None:
+    hers = world.grant("k")
+    fields = {
+        "idempotencyKey": "k",
+        "organisation": world.party_id("Agent", "Mercy"),
+        "name": "Dr X",
+    }
+    other = world.try_to(EVE_HERSELF, "findPractitioner", fields)
+    assert other["userErrors"] == []
+    assert at(other, "flow", "id") != at(hers, "flow", "id")
+
+
+def test_what_a_refused_mutation_wrote_is_undone_with_it(world: GraphVillage) -> None:
+    patient = world.first(DR_MORA, "patients")["id"]
+    bad = {"idempotencyKey": "k", "patient": patient, "resources": [RESOURCE, "{}"]}
+    code, field = first_error(world.try_to(DR_MORA, "publishRecords", bad))
+    assert (code, field) == ("BAD_USER_INPUT", ["input", "resources", "1"])
+    node = world.village.nodes["Mercy"]
+    assert node.db.execute("SELECT count(*) FROM record_batch").fetchone() == (0,)
+    assert world.publish(1, "k")["userErrors"] == []
+
+
+# -- roles -------------------------------------------------------------------------------------------------
+
+USERS = (
+    ADA_HERSELF,
+    DR_MORA,
+    OPERATOR,
+    Who("Mercy", Role.AUDITOR),
+    Who("Mercy", Role.PRIVACY_OFFICER),
+    Who("Mercy", Role.CLINICIAN, bytes(16).hex(), "stranger"),
+    Who("Mercy", Role.PATIENT, ADA.hex(), "elsewhere"),
+)
+
+
+def _some_fields(name: str) -> dict[str, object]:
+    key: dict[str, object] = {"idempotencyKey": "k"}
+    terms = {"purposes": ["TREAT"]}
+    return {
+        "offerEnrolment": key | {"localName": "x"},
+        "showEnrolmentCode": {"flow": "x"},
+        "enrolPatient": key | {"custodian": "x", "code": "x"},
+        "findPractitioner": key | {"organisation": "x", "name": "xy"},
+        "addPractitioner": key | {"shownAs": "x", "role": "clinician"},
+        "publishRecords": key | {"patient": "x"},
+        "amendRecord": key | {"record": "x", "resource": "{}"},
+        "transferCustody": key | {"record": "x", "to": "x"},
+        "grantConsent": key
+        | {"custodian": "x", "grantee": "x", "end": "2027-01-01T00:00:00Z", "terms": terms},
+        "amendConsent": key | {"consent": "x", "end": "2027-01-01T00:00:00Z", "terms": terms},
+        "revokeConsent": key | {"consent": "x"},
+        "restrict": key | {"custodian": "x", "terms": {}},
+        "liftRestriction": key | {"restriction": "x"},
+        "requestDisclosure": key | {"consent": "x", "purpose": "TREAT"},
+    }.get(name, {"flow": "x"})
+
+
+@pytest.mark.parametrize("who", USERS, ids=lambda who: who.user_id)
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutation_is_forbidden_to_every_role_but_its_own(
+    world_of_all: GraphVillage, who: Who, name: str
+) -> None:
+    kind = "FlowInput" if name.endswith("Flow") else name[0].upper() + name[1:] + "Input"
+    query = f"mutation($input: {kind}!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
+    variables = {"input": _some_fields(name)}
+    if who in (ADA_HERSELF, DR_MORA, OPERATOR) and who.role is MUTATIONS[name]:
+        errors = at(world_of_all.ask(who, query, variables), name, "userErrors")
+        assert errors or name in {"offerEnrolment", "addPractitioner"}
+    else:
+        assert world_of_all.refused(who, query, variables) == "FORBIDDEN"
+
+
+@pytest.fixture(scope="module")
+def world_of_all() -> GraphVillage:
+    return GraphVillage()
+
+
+# -- refusals ----------------------------------------------------------------------------------------------
+
+BAD_GRANTS: list[tuple[dict[str, object], str, list[str]]] = [
+    ({"custodian": "x"}, "NOT_FOUND", ["input", "custodian"]),
+    ({"grantee": "x"}, "NOT_FOUND", ["input", "grantee"]),
+    ({"end": NOW.isoformat()}, "BAD_USER_INPUT", ["input", "end"]),
+    ({"idempotencyKey": "a b"}, "BAD_USER_INPUT", ["input", "idempotencyKey"]),
+    ({"idempotencyKey": ""}, "BAD_USER_INPUT", ["input", "idempotencyKey"]),
+    ({"terms": {"purposes": ["LUNCH"]}}, "BAD_USER_INPUT", ["input", "terms", "purposes"]),
+    ({"terms": {"purposes": []}}, "BAD_USER_INPUT", ["input", "terms", "purposes"]),
+    (
+        {"terms": {"purposes": ["TREAT"], "labels": ["XX"]}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "labels"],
+    ),
+    (
+        {"terms": {"purposes": ["TREAT"], "person": "Dr Reed"}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "person"],
+    ),
+    (
+        {"terms": {"purposes": ["TREAT"], "person": REED.hex(), "role": "clinician"}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "role"],
+    ),
+    ({"terms": {"purposes": ["TREAT"], "role": "NO ROLE"}}, "BAD_USER_INPUT", ["input"]),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "field"), BAD_GRANTS)
+def test_a_grant_is_refused_as_data_that_names_the_field(
+    world_of_all: GraphVillage, change: dict[str, object], code: str, field: list[str]
+) -> None:
+    payload = world_of_all.try_to(ADA_HERSELF, "grantConsent", world_of_all.grant_fields() | change)
+    assert first_error(payload) == (code, field)
+
+
+def test_anothers_consent_is_not_found_exactly_as_one_that_is_none(world: GraphVillage) -> None:
+    world.grant()
+    hers = world.first(ADA_HERSELF, "consents")["id"]
+    for consent in (hers, "nonsense"):
+        fields = {"idempotencyKey": "k", "consent": consent}
+        payload = world.try_to(EVE_HERSELF, "revokeConsent", fields)
+        assert payload["userErrors"] == [
+            {"code": "NOT_FOUND", "field": ["input", "consent"], "message": "no such consent"}
+        ]
+
+
+def test_what_has_ended_is_a_conflict(world: GraphVillage) -> None:
+    world.grant()
+    consent = world.first(ADA_HERSELF, "consents")["id"]
+    world.revoke()
+    fields = {"idempotencyKey": "k", "consent": consent}
+    assert first_error(world.try_to(ADA_HERSELF, "revokeConsent", fields))[0] == "CONFLICT"
+
+
+# -- every subject's flow ------------------------------------------------------------------------------------
+
+
+def test_a_patient_enrols_with_a_code_that_is_shown_once(world: GraphVillage) -> None:
+    offer = world.mutate(
+        DR_MORA, "offerEnrolment", {"idempotencyKey": "offer", "localName": "MRN 5000"}
+    )
+    flow = world.flow(DR_MORA, offer)
+    assert at(flow, "result", "__typename") == "EnrolmentOfferResult"
+    shown = world.ask(DR_MORA, SHOW, {"input": {"flow": at(offer, "flow", "id")}})
+    code = str(at(shown, "showEnrolmentCode", "code"))
+    again = world.ask(DR_MORA, SHOW, {"input": {"flow": at(offer, "flow", "id")}})
+    assert at(again, "showEnrolmentCode", "code") is None
+    assert at(again, "showEnrolmentCode", "userErrors", 0, "code") == "NOT_FOUND"
+    enrolled = world.mutate(
+        EVE_HERSELF,
+        "enrolPatient",
+        {
+            "idempotencyKey": "enrol",
+            "custodian": world.party_id("Agent", "Mercy"),
+            "code": code.lower(),
+        },
+    )
+    assert at(world.flow(EVE_HERSELF, enrolled), "result", "custodian", "name") == "Mercy"
+    assert len(world.nodes(DR_MORA, "patients")) == 2
+    assert len(world.nodes(EVE_HERSELF, "patients")) == 1
+
+
+def test_a_code_of_somebody_elses_offer_is_not_shown(world: GraphVillage) -> None:
+    offer = world.mutate(
+        DR_MORA, "offerEnrolment", {"idempotencyKey": "offer", "localName": "MRN 5000"}
+    )
+    flow = str(at(offer, "flow", "id"))
+    other = Who("Mercy", Role.CLINICIAN, DR_MORA.person, "colleague")
+    shown = world.ask(other, SHOW, {"input": {"flow": flow}})
+    assert at(shown, "showEnrolmentCode", "code") is None
+    shown = world.ask(DR_MORA, SHOW, {"input": {"flow": flow}})
+    assert at(shown, "showEnrolmentCode", "code") is not None
+
+
+def test_a_wrong_code_fails_the_flow_with_words_for_her_and_none_for_the_operator(
+    world: GraphVillage,
+) -> None:
+    fields = {
+        "idempotencyKey": "enrol",
+        "custodian": world.party_id("Agent", "Mercy"),
+        "code": "00" * 16,
+    }
+    flow = world.flow(EVE_HERSELF, world.mutate(EVE_HERSELF, "enrolPatient", fields))
+    assert flow["status"] == "FAILED"
+    assert "one-time code" in str(at(flow, "failure", "message"))
+    rows = at(
+        world.ask(OPERATOR, "{ flows(status: FAILED) { nodes { failure { code message } } } }"),
+        "flows",
+        "nodes",
+    )
+    assert at(rows, 0, "failure", "message") is None
+    assert at(rows, 0, "failure", "code")
+
+
+def test_a_patient_finds_whom_to_name(world: GraphVillage) -> None:
+    fields = {
+        "idempotencyKey": "find",
+        "organisation": world.party_id("Agent", "Riverside"),
+        "name": "Dr A. Reed",
+    }
+    flow = world.flow(ADA_HERSELF, world.mutate(ADA_HERSELF, "findPractitioner", fields))
+    assert at(flow, "result", "practitioners") == [{"person": REED.hex(), "shownAs": "Dr A. Reed"}]
+
+
+def test_an_operator_enters_a_practitioner_once(world: GraphVillage) -> None:
+    operator = Who("Riverside", Role.OPERATOR)
+    fields = {"idempotencyKey": "p", "shownAs": "Dr New", "role": "clinician"}
+    first = at(world.ask(operator, ADD, {"input": fields}), "addPractitioner", "practitioner")
+    again = at(world.ask(operator, ADD, {"input": fields}), "addPractitioner", "practitioner")
+    assert first == again
+    node = world.village.nodes["Riverside"]
+    assert node.enrolments.practitioner(node.db, bytes.fromhex(str(at(first, "person"))))
+    bad = fields | {"idempotencyKey": "q", "role": "Not A Role"}
+    refused = world.ask(operator, ADD, {"input": bad})
+    assert at(refused, "addPractitioner", "userErrors", 0, "code") == "BAD_USER_INPUT"
+
+
+def test_a_disclosure_is_asked_for_and_ends_with_the_consent(world: GraphVillage) -> None:
+    world.publish()
+    world.grant()
+    flow = world.flow(DR_REED, world.request())
+    assert at(flow, "result", "outcome") == "disclosed"
+    assert len(world.nodes(DR_REED, "disclosures")) == 1
+    disclosure = str(world.first(DR_REED, "disclosures")["id"])
+    world.revoke()
+    assert world.nodes(DR_REED, "disclosures") == []
+    assert world.nodes(DR_REED, "consents") == []
+    query = "query($id: ID!) { node(id: $id) { id } }"
+    assert world.ask(DR_REED, query, {"id": disclosure}) == {"node": None}
+    assert len(world.nodes(ADA_HERSELF, "disclosures")) == 1
+
+
+def test_a_consent_is_amended_and_the_old_one_is_past(world: GraphVillage) -> None:
+    world.grant()
+    consent = world.first(ADA_HERSELF, "consents")["id"]
+    fields = {
+        "idempotencyKey": "amend",
+        "consent": consent,
+        "end": (NOW + 30 * DAY).isoformat(),
+        "terms": {"role": "clinician", "purposes": ["TREAT"]},
+        "exceptions": {"categories": ["GENETICS"]},
+    }
+    flow = world.flow(ADA_HERSELF, world.mutate(ADA_HERSELF, "amendConsent", fields))
+    assert flow["status"] == "DONE", flow
+    assert world.first(ADA_HERSELF, "consents")["id"] != consent
+    query = "{ consents(status: PAST) { nodes { id status } } }"
+    assert at(world.ask(ADA_HERSELF, query), "consents", "nodes") == [
+        {"id": consent, "status": "ENDED"}
+    ]
+
+
+def test_a_restriction_is_closed_and_lifted(world: GraphVillage) -> None:
+    world.restrict()
+    restriction = world.first(ADA_HERSELF, "restrictions")["id"]
+    query = (
+        "{ restrictions { nodes { inForce { party { name } } terms { decision categories } } } }"
+    )
+    found = at(world.ask(ADA_HERSELF, query), "restrictions", "nodes", 0)
+    assert at(found, "inForce", 0, "party", "name") == "Mercy"
+    assert at(found, "terms") == {"decision": "DENY", "categories": ["GENETICS"]}
+    fields = {"idempotencyKey": "lift", "restriction": restriction}
+    world.mutate(ADA_HERSELF, "liftRestriction", fields)
+    assert world.nodes(ADA_HERSELF, "restrictions") == []
+
+
+def test_a_record_is_amended_and_passed_on(world: GraphVillage) -> None:
+    world.publish()
+    record = world.first(DR_MORA, "records")["id"]
+    fields = {"idempotencyKey": "amend", "record": record, "resource": RESOURCE}
+    world.mutate(DR_MORA, "amendRecord", fields)
+    versions = at(world.ask(DR_MORA, "{ records { nodes { version } } }"), "records", "nodes")
+    assert versions == [{"version": 2}]
+    fields = {
+        "idempotencyKey": "move",
+        "record": world.first(DR_MORA, "records")["id"],
+        "to": world.party_id("Mercy", "Riverside"),
+    }
+    flow = world.flow(DR_MORA, world.mutate(DR_MORA, "transferCustody", fields))
+    assert flow["status"] == "DONE", flow
+    assert len(world.nodes(DR_REED, "records")) == 1
+
+
+def test_an_operator_pauses_resumes_and_kills_a_flow(world: GraphVillage) -> None:
+    fields = {
+        "idempotencyKey": "k",
+        "organisation": world.party_id("Agent", "Mercy"),
+        "name": "Dr X",
+    }
+    payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
+    flow = {"flow": at(payload, "flow", "id")}
+    node = world.village.nodes["Agent"]
+
+    def status() -> Status:
+        node.engine.turn()
+        return Status(node.engine.flows()[0].status)
+
+    world.try_to(OPERATOR, "pauseFlow", flow)
+    assert status() is Status.PAUSED
+    refused = world.try_to(OPERATOR, "retryFlow", flow)
+    assert at(refused, "userErrors", 0, "code") == "CONFLICT"
+    world.try_to(OPERATOR, "resumeFlow", flow)
+    assert status() is Status.RUNNING
+    world.try_to(OPERATOR, "killFlow", flow)
+    assert status() is Status.KILLED
