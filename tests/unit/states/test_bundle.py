@@ -131,6 +131,18 @@ def test_a_map_entry_that_no_operator_signed_is_refused() -> None:
     refused(but(GOOD, members=members), Check.MEMBERS)
 
 
+def test_one_member_twice_is_refused() -> None:
+    members = (member("Mercy"), member("Riverside"), member("Mercy"))
+    refused(but(GOOD, members=members), Check.MEMBERS)
+
+
+def test_a_reading_inside_one_custodian_is_not_proven_by_the_record_of_another() -> None:
+    own = replace(STORY, read_by="Riverside").reported(own=True)
+    bundle = but(GOOD, reading=own, transactions=STORY.proven()[2:], liveness=None)
+    with pytest.raises(BundleRefused, match="does not show"):
+        verify_bundle(encode(bundle), TRUST)
+
+
 def test_a_missing_member_is_refused() -> None:
     refused(but(GOOD, members=(member("Mercy"),)), Check.TRANSACTIONS)
 

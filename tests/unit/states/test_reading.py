@@ -1,0 +1,116 @@
+"""Entries of reading logs: whose they are, what they link to, and proofs that are read strictly."""
+
+import pytest
+from msgspec.structs import replace as but
+
+from states.encoding import encode
+from states.errors import InvalidProof, InvalidSignature, MalformedBytes, OverLimit
+from states.log_proof import PROOF_CHARS_MAX, read_proof, verify_proof, write_proof
+from states.parameters import MEMBER, SIGNED_MEMBER, Member
+from states.reading import (
+    NOTHING_BEFORE,
+    READING,
+    DailyHead,
+    ReadingEntry,
+    entry_digest,
+    leaf_of,
+    open_head,
+    reading_log_of,
+    sign_head,
+    verify_reading,
+)
+from tests.unit.states.proof_world import (
+    MERCY,
+    NETWORK,
+    NOW,
+    RIVERSIDE,
+    Story,
+    in_log,
+    member,
+    seeded,
+    signer,
+)
+
+
+def entry_of(name: str) -> Member:
+    return MEMBER.decode(SIGNED_MEMBER.decode(member(name)).body)
+
+
+REPORTED = Story().reported()
+ENTRY = READING.decode(REPORTED.body)
+RIVERSIDES = entry_of("Riverside")
+
+
+def test_an_entry_is_believed_by_its_organisations_log_only() -> None:
+    assert verify_reading(REPORTED, RIVERSIDES).entry == ENTRY
+    with pytest.raises(InvalidSignature):
+        verify_reading(REPORTED, entry_of("Mercy"))
+    foreign = in_log(
+        but(ENTRY, organisation=MERCY), seeded("s"), "Riverside", "Riverside, readings"
+    )
+    with pytest.raises(InvalidSignature, match="another organisation"):
+        verify_reading(foreign, RIVERSIDES)
+
+
+def test_the_first_entry_alone_has_nothing_before_it() -> None:
+    for number, previous in ((1, seeded("x")), (2, NOTHING_BEFORE), (0, NOTHING_BEFORE)):
+        data = encode([*ENTRY_FIELDS[:3], number, previous, *ENTRY_FIELDS[5:]])
+        with pytest.raises(MalformedBytes):
+            READING.decode(data)
+
+
+def fields(entry: ReadingEntry) -> list[object]:
+    names = entry.__struct_fields__
+    return ["reading/1", *(getattr(entry, name) for name in names)]
+
+
+ENTRY_FIELDS = fields(ENTRY)
+
+
+def test_an_entry_has_one_encoding() -> None:
+    assert encode(ENTRY_FIELDS) == REPORTED.body
+    for bad in (encode(ENTRY_FIELDS[:-1]), encode([*ENTRY_FIELDS, None]), REPORTED.body + b"\0"):
+        with pytest.raises(MalformedBytes):
+            READING.decode(bad)
+
+
+def test_a_head_is_of_one_network_and_organisation_by_its_log_key() -> None:
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, NOW)
+    key = signer("Riverside, readings")
+    assert open_head(sign_head(key, head), NETWORK, RIVERSIDES) == head
+    for bad in (
+        sign_head(key, but(head, network=bytes(32))),
+        sign_head(key, but(head, organisation=MERCY)),
+        sign_head(signer("Riverside"), head),
+    ):
+        with pytest.raises(InvalidSignature):
+            open_head(bad, NETWORK, RIVERSIDES)
+
+
+def test_a_proof_reads_back_to_the_same_text_and_no_other_text_is_one() -> None:
+    text = REPORTED.proof
+    proof = read_proof(text)
+    assert write_proof(proof.index, proof.path, proof.note) == text
+    for bad in (
+        "",
+        text.replace("tlog-proof@v1", "tlog-proof@v2"),
+        text.replace("index 1", "index 01"),
+        text.replace("index 1", "extra AA==\nindex 1"),
+        text.replace("index 1\n", "index 1\nAAAA\n"),
+        text.replace("=\n", "\n", 1),
+        text.replace("\n\n", "\n", 1),
+    ):
+        with pytest.raises((MalformedBytes, InvalidProof)):
+            read_proof(bad)
+    with pytest.raises(OverLimit):
+        read_proof(text + " " * PROOF_CHARS_MAX)
+
+
+def test_a_proof_of_another_leaf_or_index_is_none() -> None:
+    keys = reading_log_of(RIVERSIDES)
+    leaf = leaf_of(entry_digest(REPORTED.salt, REPORTED.body))
+    assert verify_proof(REPORTED.proof, leaf, keys).index == 1
+    with pytest.raises(InvalidProof):
+        verify_proof(REPORTED.proof, leaf_of(seeded("x")), keys)
+    with pytest.raises(InvalidProof):
+        verify_proof(REPORTED.proof.replace("index 1", "index 0"), leaf, keys)
