@@ -36,6 +36,7 @@ from flows.subjects.blob import (
     KeepBlob,
     KeepKeys,
     Missing,
+    MissingBlob,
     MissingBlobs,
     Release,
     ReleaseKeys,
@@ -273,7 +274,13 @@ class Handover:
     def missing(self, step: Step, tx: bytes) -> Missing:
         """See MissingBlobs."""
         items = step.unit.execute(_ITEMS, {"tx": tx}).fetchall()
-        return Missing(tuple(item[0] for item in items if not self._blobs.has(item[2])))
+        return Missing(
+            tuple(
+                MissingBlob(number, chunk_count(size_class))
+                for number, _, blob, size_class, _ in items
+                if not self._blobs.has(blob)
+            )
+        )
 
     def keep_blob(self, step: Step, request: KeepBlob) -> Done:
         """See KeepBlob."""

@@ -22,6 +22,7 @@ from flows.subjects.blob import (
     KeepBlob,
     KeepKeys,
     Missing,
+    MissingBlob,
     Release,
     ReleaseKeys,
 )
@@ -45,7 +46,7 @@ _KEY_OF = sql(
     .limit(1)
 )
 _TAKEN = sql(
-    select(_RECORD.c.commitment, _RECORD.c.blob).where(
+    select(_RECORD.c.commitment, _RECORD.c.blob, _RECORD.c.size_class).where(
         _RECORD.c.tx == bindparam("tx"), _RECORD.c.custodian == bindparam("me")
     )
 )
@@ -89,7 +90,7 @@ class TransferHandover:
         wrapped = WRAPPED_KEYS.decode(part_of(step, request.part))
         if len(wrapped.keys) != 1:
             raise MalformedBytes("wrapped keys", "one for one record")
-        commitment, _ = self._taken(step.unit, request.tx)
+        commitment, _, _ = self._taken(step.unit, request.tx)
         context = WrapContext(request.tx, 0, wrapped.epoch)
         data_key = self._ground.keys.open_epoch(wrapped.epoch, wrapped.keys[0], context)
         at_rest = self._ground.keys.wrap_at_rest(data_key, commitment)
@@ -98,11 +99,12 @@ class TransferHandover:
         return Done()
 
     def missing(self, step: Step, tx: bytes) -> Missing:
-        _, blob = self._taken(step.unit, tx)
-        return Missing(() if self._blobs.has(blob) else (0,))
+        _, blob, size_class = self._taken(step.unit, tx)
+        missing = (MissingBlob(0, chunk_count(size_class)),)
+        return Missing(() if self._blobs.has(blob) else missing)
 
     def keep_blob(self, step: Step, request: KeepBlob) -> Done:
-        _, blob = self._taken(step.unit, request.tx)
+        _, blob, _ = self._taken(step.unit, request.tx)
         self._blobs.put((part_of(step, part) for part in request.parts), expected=blob)
         return Done()
 
@@ -113,8 +115,8 @@ class TransferHandover:
             raise NotHeld("no transfer of this custodian")
         return row
 
-    def _taken(self, db: Connection, tx: bytes) -> tuple[bytes, str]:
+    def _taken(self, db: Connection, tx: bytes) -> tuple[bytes, str, int]:
         row = db.execute(_TAKEN, {"tx": tx, "me": self._ground.me}).fetchone()
         if row is None:
             raise NotHeld("no record of this custodian came by this transaction")
-        return row[0], row[1]
+        return row[0], row[1], row[2]

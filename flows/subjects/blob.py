@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, cast
 
 import msgspec
 
-from flows.flow import AskNotary, FlowContext, FlowSession, Parked, Parts, Request
+from flows.flow import AskNotary, FlowContext, FlowRefused, FlowSession, Parked, Parts, Request
 from flows.services import Done
 from flows.subjects.liveness import KeepLiveness
 from states.errors import MalformedBytes
@@ -90,10 +90,17 @@ class KeepKeys(Request[Done], frozen=True, array_like=True, tag="keep-keys"):
     part: bytes
 
 
-class Missing(msgspec.Struct, frozen=True, array_like=True, tag="missing-blobs"):
-    """Items of a transaction whose ciphertext is not in this node's store."""
+class MissingBlob(msgspec.Struct, frozen=True, array_like=True):
+    """An item whose ciphertext is not in this node's store, and of how many chunks it is."""
 
-    items: Annotated[tuple[U16, ...], msgspec.Meta(max_length=65_535)]
+    item: U16
+    chunks: U32
+
+
+class Missing(msgspec.Struct, frozen=True, array_like=True, tag="missing-blobs"):
+    """Items of a transaction whose ciphertext must be fetched."""
+
+    items: Annotated[tuple[MissingBlob, ...], msgspec.Meta(max_length=65_535)]
 
 
 class MissingBlobs(Request[Missing], frozen=True, array_like=True, tag="missing-blobs-of"):
@@ -153,12 +160,16 @@ async def release(flow: FlowContext, session: FlowSession, tx: TransactionId) ->
 
 
 async def serve(flow: FlowContext, session: FlowSession, tx: TransactionId) -> None:
-    """Give the peer the chunks that it asks for until it has enough."""
+    """Give the peer the chunks that it asks for until it has enough; each once and in order, so that it ends."""
     flow.progress("sending ciphertext")
+    before = (-1, 0)
     while True:
         wish = (await session.receive(_WISH)).check(lambda said: said)
         if isinstance(wish, Enough):
             return
+        if (wish.item, wish.first) <= before:
+            raise FlowRefused("asked-before", "chunks are asked for once, in their order")
+        before = (wish.item, wish.first)
         found = await FindChunks(session.counterparty, tx, wish.item, wish.first, CHUNKS_A_MESSAGE)
         session.send(Chunks(wish.item, wish.first, found.last), found.parts)
 
@@ -179,22 +190,24 @@ async def take_keys(flow: FlowContext, session: FlowSession, tx: TransactionId) 
 async def fetch(flow: FlowContext, session: FlowSession, tx: TransactionId) -> None:
     """Fetch the ciphertext of every item that is not here yet; each is verified by its CID before it is kept."""
     flow.progress("fetching ciphertext")
-    for item in (await MissingBlobs(tx)).items:
+    for missing in (await MissingBlobs(tx)).items:
         parts: tuple[bytes, ...] = ()
-        last = False
-        while not last:
-            session.send(WantChunks(item, len(parts)))
+        while len(parts) < missing.chunks:
+            session.send(WantChunks(missing.item, len(parts)))
             brought = await session.receive(Chunks)
-            last = brought.check(_next_of(item, len(parts), len(brought.parts)))
+            brought.check(_next_of(missing, len(parts), len(brought.parts)))
             parts += brought.parts
-        await KeepBlob(tx, item, parts)
+        await KeepBlob(tx, missing.item, parts)
     session.send(Enough())
 
 
-def _next_of(item: int, first: int, count: int) -> Callable[[Chunks], bool]:
-    def judge(said: Chunks) -> bool:
-        if (said.item, said.first) != (item, first) or not 0 < count <= CHUNKS_A_MESSAGE:
+def _next_of(missing: MissingBlob, first: int, count: int) -> Callable[[Chunks], Chunks]:
+    def judge(said: Chunks) -> Chunks:
+        end = first + count
+        right = (missing.item, first, end == missing.chunks)
+        fits = 0 < count <= CHUNKS_A_MESSAGE and end <= missing.chunks
+        if (said.item, said.first, said.last) != right or not fits:
             raise MalformedBytes("chunks", "not those that were asked for")
-        return said.last
+        return said
 
     return judge
