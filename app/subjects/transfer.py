@@ -77,6 +77,15 @@ _RECORD_HERE = sql(
         _RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx")
     )
 )
+_OF_ANOTHER = sql(
+    select(_RECORD.c.tx)
+    .where(
+        _RECORD.c.commitment == bindparam("commitment"),
+        _RECORD.c.custodian == bindparam("me"),
+        _RECORD.c.patient != bindparam("local"),
+    )
+    .limit(1)
+)
 _ADD_TRANSFER = sql(insert(_TRANSFER))
 
 
@@ -137,6 +146,7 @@ class Transfers:
             raise FlowRefused("not-as-offered", "the transaction is not that of the record")
         if offered.custodian != request.peer:
             raise FlowRefused("not-yours", "the record is another custodian's")
+        self._check_new(step, offered, PatientId(introduction[1]))
         self._ground.vault.see(step, ref, verified.checked.ledger.outputs[ref.index].state)
         subject = SubjectAt(self.me, PatientId(introduction[1]))
         place = seal_places(RecordTransfer(), 1)[SUBJECT_SEAL]
@@ -148,6 +158,13 @@ class Transfers:
         if epoch not in keys.epochs():
             keys.new_epoch(epoch)
         return Acceptance(lock, leaf_hash(leaf), epoch, keys.epoch_public(epoch))
+
+    def _check_new(self, step: Step, offered: MedicalRecord, patient: PatientId) -> None:
+        """Refuse bytes that this custodian keeps for another patient: her key could be found by this one's record."""
+        _, local = self._enrolments.of_patient(step.unit, self.me, patient)
+        named = {"commitment": offered.commitment, "me": self.me, "local": local}
+        if step.unit.execute(_OF_ANOTHER, named).fetchone() is not None:
+            raise FlowRefused("not-acceptable", "the record cannot be taken over")
 
     def judge(self, step: Step, checked: CheckedTransaction, peer: Party, token: bytes) -> Tearoff:
         """Sign a transfer only if lock and hidden name are those that this node made; reveal the name to itself."""
