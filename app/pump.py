@@ -5,12 +5,15 @@ import logging
 from asyncio import AbstractEventLoop, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable, Sequence
+from sqlite3 import Connection
 from time import perf_counter
+from typing import Protocol
 
-from app.assembly import Assembly
+from app.assembly import Surroundings
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import NOTARY
 from app.transport.transport import Transport
+from flows.engine import Engine
 from flows.envelope import Envelope, Hello
 from flows.turn import Question, TurnResult
 from states.errors import LedgerError
@@ -34,11 +37,24 @@ def unmetered(_seconds: float) -> None:
     """Nobody measures."""
 
 
+class Assembled(Protocol):
+    """What is pumped: an engine, and who knows what its flows ask a notary."""
+
+    @property
+    def given(self) -> Surroundings: ...
+
+    @property
+    def engine(self) -> Engine[Connection]: ...
+
+    def question(self, kind: str, row: bytes) -> tuple[Party, bytes]:
+        """Return the notary to ask and the encoded question; raises NotHeld."""
+
+
 class Pump:
     """The engine's turns, on the event loop's thread; a `LinkListener` of the transport."""
 
     def __init__(
-        self, assembly: Assembly, watchers: Sequence[Watcher] = (), meter: Meter = unmetered
+        self, assembly: Assembled, watchers: Sequence[Watcher] = (), meter: Meter = unmetered
     ) -> None:
         self._assembly = assembly
         self._meter = meter

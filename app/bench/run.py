@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from app.bench.finality import measure_finality
 from app.bench.flow_steps import measure_flow_steps
 from app.bench.notary import NotaryBench
 from app.bench.primitives import Yardstick
@@ -29,6 +30,7 @@ def _notary(yardstick: Yardstick, full: bool) -> Iterator[Result]:  # noqa: FBT0
 BENCHES: dict[str, Bench] = {
     "notary": _notary,
     "flows": lambda yardstick, _: measure_flow_steps(yardstick),
+    "finality": lambda yardstick, _: measure_finality(yardstick),
 }
 
 
@@ -61,7 +63,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def run(args: Sequence[str] | None = None) -> int:
     """Run as `carecord bench`; returns 0 whether or not targets are met, for the machine is part of the answer."""
     parser = argparse.ArgumentParser(prog="carecord bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
