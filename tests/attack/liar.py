@@ -12,8 +12,10 @@ from flows.envelope import FAULT, Envelope, Fault, Hello, Kind, Opening
 from flows.session import message_codec
 from flows.step import StepContext
 from flows.store import FlowRow, Status
+from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment
 from states.encoding import encode
 from states.identity import Party
+from tests.simulation.neighbours import result
 from tests.simulation.village import Village
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -117,5 +119,17 @@ def stuck(node: Assembly) -> list[FlowRow]:
 
 def count(node: Assembly, table: str) -> int:
     """Return how many rows a table of a node has; the name is the test's own."""
-    found: int = node.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+    found: int = node.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
     return found
+
+
+def enrol_patient(village: Village, custodian: str, local: str, patient: bytes) -> None:
+    """Enrol a patient of the village's agent by its own handle of her."""
+    node = village.nodes[custodian]
+    flow = village.run(custodian, OfferEnrolment(local))
+    offer = result(village, custodian, flow, EnrolmentOffer)
+    code = node.enrolments.open_offer(offer)
+    flow = village.run("Agent", EnrolPatient(patient, node.me, code))
+    row = village.nodes["Agent"].engine.flow(flow)
+    assert row is not None
+    assert row.status == Status.DONE, row.why

@@ -2,22 +2,22 @@
 
 import pytest
 
-from app.vault.vault import Vault
+from app.vault.drafts import Saying
 from flows.delivery import Bring, Deliver, TakeDelivery
-from flows.finality import Proposal
-from flows.recovery import Recall, Recover
+from flows.recovery import Recover
 from flows.services import transaction_part
 from flows.store import Status
-from flows.subjects.disclosure import DISCLOSURE, MakeDisclosure, WriteRequest
+from states.crypto.ed25519 import Ed25519Signer
+from states.crypto.policy import One
 from states.encoding import encode
 from states.groups import Group
-from states.notarisation import ANSWER, Committed
-from states.sealed import SEALED
+from states.identity import Party
 from states.signed import PROVEN_TRANSACTION, ProvenTransaction
-from states.state import TransactionId
+from states.state import StateRef, TransactionId
+from states.subjects.consent import ConsentRevoke
 from states.tearoff import FilteredTransaction, open_tearoff
 from tests.attack.liar import Liar, count, stuck
-from tests.simulation.neighbours import ADA, REED, enrol, publish
+from tests.simulation.neighbours import ADA, enrol, publish
 from tests.simulation.test_story import disclosed, granted
 from tests.simulation.village import Village
 
@@ -40,11 +40,6 @@ def proven_at(village: Village, name: str, tx: bytes) -> ProvenTransaction:
     return PROVEN_TRANSACTION.decode(data)
 
 
-def stays_away(village: Village, name: str) -> object:
-    """Take a resident off the wire, as if it could not be reached; return it."""
-    return village.nodes.pop(name)
-
-
 @pytest.mark.parametrize("hidden", [(0,), (1,), (0, 1)])
 def test_an_agent_does_not_take_a_disclosure_without_all_that_it_may_read(
     village: Village, hidden: tuple[int, ...]
@@ -52,9 +47,7 @@ def test_an_agent_does_not_take_a_disclosure_without_all_that_it_may_read(
     consent = granted(village)
     agent = village.nodes["Agent"]
     before = count(agent, "disclosure_item")
-    held = village.nodes["Mercy"].vault.transaction  # what the recipient will cut
-    del held
-    liar_in_agents_way = AgentBehindAWall(village)
+    wall = AgentBehindAWall(village)
     made = disclosed(village, consent)
     assert made.tx is not None
     proven = proven_at(village, "Riverside", made.tx)
@@ -62,12 +55,11 @@ def test_an_agent_does_not_take_a_disclosure_without_all_that_it_may_read(
     cut = ProvenTransaction(
         filtered.narrowed(without_seals(filtered, *hidden)), proven.signatures, proven.receipt
     )
-    liar_in_agents_way.comes_back()
     liar = Liar(village, "Riverside")
     to = liar.attach("Agent")
     liar.open(to, TakeDelivery.name, Deliver(TransactionId(made.tx)), (encode(cut),), letter=True)
     assert stuck(agent) == []
-    liar_in_agents_way.hears(village.nodes["Mercy"].me)
+    wall.hears(village.nodes["Mercy"].me)
     village.pass_time(600_000)
     assert count(agent, "disclosure_item") == before + 1
     rows = agent.db.execute("SELECT items, shown_as FROM disclosure").fetchall()
@@ -75,7 +67,7 @@ def test_an_agent_does_not_take_a_disclosure_without_all_that_it_may_read(
 
 
 class AgentBehindAWall:
-    """The agent hears nothing until it comes back."""
+    """The agent hears nothing but from whom it greets again."""
 
     def __init__(self, village: Village) -> None:
         self.village = village
@@ -84,11 +76,8 @@ class AgentBehindAWall:
             if node is not self.agent:
                 node.engine.disconnected(self.agent.me)
 
-    def comes_back(self) -> None:
-        """Be reachable; who was cut off greets again when `hears` says so."""
-
-    def hears(self, peer: str) -> None:
-        node = self.village._by_party[peer]  # type: ignore[index]
+    def hears(self, peer: Party) -> None:
+        node = self.village._by_party[peer]
         mine = node.engine.connected(self.agent.me)
         theirs = self.agent.engine.connected(node.me)
         node.engine.hello(self.agent.me, theirs)
@@ -103,20 +92,16 @@ def test_a_forged_transaction_that_rests_on_nothing_waits_for_nobody(village: Vi
     to = liar.attach("Mercy")
     mercy = village.nodes["Mercy"]
     for _ in range(3):
-        liar.open(to, TakeDelivery.name, Deliver(TransactionId(bytes(32))), (revocation,), letter=True)
+        liar.open(
+            to, TakeDelivery.name, Deliver(TransactionId(bytes(32))), (revocation,), letter=True
+        )
     village.pass_time(60_000)
     assert stuck(mercy) == []
     assert mercy.engine.flows((Status.RUNNING,)) == []
 
 
-def drafted_revocation(village: Village, consent: object) -> bytes:
+def drafted_revocation(village: Village, consent: StateRef) -> bytes:
     """A revocation of a consent that the receiver does not hold, with somebody else's receipt and no signature."""
-    from app.vault.drafts import Saying
-    from states.crypto.policy import One
-    from states.crypto.ed25519 import Ed25519Signer
-    from states.state import StateRef
-    from states.subjects.consent import ConsentRevoke
-
     agent = village.nodes["Agent"]
     said = Saying(
         ConsentRevoke(),
@@ -124,7 +109,7 @@ def drafted_revocation(village: Village, consent: object) -> bytes:
         inputs=(StateRef(TransactionId(b"\7" * 32), 0),),
     )
     built = agent.ground.drafts.build(village.clock.now, said)
-    receipt = proven_at(village, "Agent", consent.tx).receipt  # type: ignore[attr-defined]
+    receipt = proven_at(village, "Agent", consent.tx).receipt
     return encode(ProvenTransaction(built.whole(), (), receipt))
 
 

@@ -1,22 +1,27 @@
 """A recipient that asks for what is not his: replays, late signatures, keys after the end, chunks of others."""
 
-import pytest
 import msgspec
+import pytest
 
 from flows.finality import Proposal
 from flows.services import Signatures
-from flows.subjects.blob import Chunks, Enough, Keys, NotReleased, WantChunks
+from flows.subjects.blob import Keys, NotReleased
 from flows.subjects.consent import RevokeConsent
-from flows.subjects.disclosure import DISCLOSURE, Asked, AskFor, MakeDisclosure, Refusal, WriteRequest
+from flows.subjects.disclosure import (
+    DISCLOSURE,
+    Asked,
+    AskFor,
+    MakeDisclosure,
+    WriteRequest,
+)
 from flows.subjects.restriction import Restrict
 from states.crypto.signatures import sign_evidence
 from states.encoding import encode
-from states.identity import Party
-from states.state import StateRef, TransactionId
+from states.state import TransactionId
 from states.subjects.terms import Terms
 from tests.attack.liar import Liar, count, stuck
 from tests.simulation.neighbours import ADA, REED
-from tests.simulation.test_story import disclosed, granted
+from tests.simulation.test_story import granted
 from tests.simulation.village import Village
 
 
@@ -43,9 +48,7 @@ class Recipient(Liar):
 
     def signs(self, request: AskFor) -> Asked:
         network = self.village.parameters.network
-        return Asked(
-            request, sign_evidence(self.node.ground.identity, network, encode(request))
-        )
+        return Asked(request, sign_evidence(self.node.ground.identity, network, encode(request)))
 
     def request(self, asked: Asked) -> bytes:
         return self.open(self.mercy, MakeDisclosure.name, asked)

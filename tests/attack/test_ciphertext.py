@@ -1,0 +1,143 @@
+"""Both ends of a handover lie: chunks without end, bytes that were swapped, chunks and keys of what was not given."""
+
+import pytest
+
+from app.blobs.memory import MemoryBlobStore
+from app.vault.subject import Step
+from flows.store import Status
+from flows.subjects.blob import Chunks, ChunksFound, FindChunks, Keys, WantChunks
+from flows.subjects.disclosure import RequestDisclosure
+from flows.subjects.record import Published, PublishRecords, TransferCustody
+from states.state import StateRef, TransactionId
+from tests.attack.liar import Liar, count, enrol_patient, stuck
+from tests.attack.test_requests import Recipient
+from tests.simulation.neighbours import REED, result, stage
+from tests.simulation.test_story import granted
+from tests.simulation.village import Village
+
+
+@pytest.fixture
+def village() -> Village:
+    return Village(seed=14)
+
+
+class Served(Recipient):
+    """A recipient that was disclosed one record, and asks for its chunks as it likes."""
+
+    def __init__(self, village: Village) -> None:
+        super().__init__(village)
+        asked = self.asks()
+        self.session = self.request(asked)
+        self.tx, part = self.is_offered(self.session)
+        self.say(self.mercy, self.session, self.holds(asked, part))
+        self.heard_of(self.session, Keys)
+
+    def wants(self, item: int, first: int) -> None:
+        self.say(self.mercy, self.session, WantChunks(item, first))
+
+
+def test_a_recipient_gets_no_chunk_of_an_item_that_was_not_disclosed(village: Village) -> None:
+    served = Served(village)
+    served.wants(1, 0)
+    assert served.fault_in(served.session).code == "nothing-available"
+
+
+def test_a_recipient_gets_no_chunk_behind_the_last(village: Village) -> None:
+    served = Served(village)
+    served.wants(0, 1)
+    assert served.fault_in(served.session).code == "nothing-available"
+
+
+def test_a_recipient_that_asks_without_end_is_ended(village: Village) -> None:
+    served = Served(village)
+    mercy = village.nodes["Mercy"]
+    for _ in range(80):
+        served.wants(0, 0)
+        if mercy.engine.flows((Status.RUNNING,)) == []:
+            break
+    assert mercy.engine.flows((Status.RUNNING,)) == []
+    assert stuck(mercy) == []
+
+
+def test_another_session_of_a_stranger_does_not_get_the_chunks(village: Village) -> None:
+    """The session's id, on another peer's wire, is another session."""
+    served = Served(village)
+    stranger = Liar(village, "Northside")
+    mercy = stranger.attach("Mercy")
+    stranger._said[served.session] = 2
+    stranger.say(mercy, served.session, WantChunks(0, 0))
+    assert [e for e in stranger.heard_in(served.session) if e.parts] == []
+    served.wants(0, 0)
+    assert served.heard_of(served.session, Chunks)[1], "the recipient's own session goes on"
+
+
+class SwappedBlobs(MemoryBlobStore):
+    """A custodian's store that gives other bytes than it was given."""
+
+    def __init__(self, true: MemoryBlobStore) -> None:
+        super().__init__()
+        self._true = true
+
+    def chunk(self, cid: str, index: int) -> bytes:
+        return self._true.chunk(cid, index)[::-1]
+
+
+def test_bytes_that_a_custodian_swapped_are_not_kept(village: Village) -> None:
+    consent = granted(village)
+    mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
+    mercy.handover._blobs = SwappedBlobs(village.blobs["Mercy"])
+    flow = village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
+    row = riverside.engine.flow(flow)
+    assert row is not None
+    assert row.status == Status.FAILED
+    (blob,) = riverside.db.execute("SELECT blob FROM disclosure_item").fetchone()
+    assert not village.blobs["Riverside"].has(blob)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_custodian_that_sends_more_than_there_is_is_ended(village: Village, last: bool) -> None:  # noqa: FBT001
+    consent = granted(village)
+    mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
+    sent = 0
+
+    def more(step: Step, request: FindChunks) -> ChunksFound:
+        nonlocal sent
+        del request
+        sent += 1
+        parts = tuple(step.put_part(bytes(262_144)) for _ in range(3))
+        return ChunksFound(parts, last)
+
+    mercy.engine._around.handlers._handlers[FindChunks] = more  # type: ignore[assignment]
+    flow = village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
+    row = riverside.engine.flow(flow)
+    assert row is not None
+    assert row.status == Status.FAILED
+    assert sent == 1
+    assert count(riverside, "flow_part") == 0, "what came is gone with the flow"
+
+
+def test_bytes_of_one_patient_are_not_taken_over_for_another(village: Village) -> None:
+    """Whoever saw the commitment of Ada's record would have its key released by a patient of his own."""
+    granted(village)
+    bob = b"bob-at-her-agent"
+    agent, mercy, riverside = (village.nodes[n] for n in ("Agent", "Mercy", "Riverside"))
+    agent.given.keys.add_patient(bob)
+    enrol_patient(village, "Mercy", "MRN 6666", bob)
+    enrol_patient(village, "Riverside", "RV 6666", bob)
+    ada = mercy.db.execute(
+        "SELECT commitment, blob, size_class, content FROM record WHERE patient = 'MRN 4711'"
+    ).fetchone()
+    batch = stage(village, "Riverside", "RV 6666", [("note", b"nothing of Ada's")])
+    key = riverside.given.keys.wrap_at_rest(bytes(32), ada[0])  # he has not got the true one
+    riverside.db.execute(
+        "UPDATE record_batch SET commitment = ?, blob = ?, size_class = ?, content = ?, key = ?",
+        (*ada, key),
+    )
+    published = result(
+        village, "Riverside", village.run("Riverside", PublishRecords(batch)), Published
+    )
+    move = TransferCustody(StateRef(TransactionId(published.tx), 0), agent.me, mercy.me)
+    village.run("Riverside", move)
+    held = mercy.db.execute("SELECT count(*) FROM record WHERE patient = 'MRN 6666'").fetchone()
+    assert held == (0,)
+    assert stuck(mercy) == []
