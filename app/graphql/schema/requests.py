@@ -33,6 +33,16 @@ _ADD = sql(insert(_REQUEST))
 _ADD_SHOWN = sql(insert(_SHOWN).prefix_with("OR IGNORE"))
 
 
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS api_flow_started ON flow (created, id)",
+    "CREATE INDEX IF NOT EXISTS api_statement_made ON statement (created_seq, idx)",
+    "CREATE INDEX IF NOT EXISTS api_statement_for ON statement (grantee, created_seq, idx)",
+    "CREATE INDEX IF NOT EXISTS api_request_asked ON disclosure_request (at, number)",
+    "CREATE INDEX IF NOT EXISTS api_update_seq ON ledger_update (seq, number)",
+)
+"""What pages of the API need beyond the indexes that the tables' owners need."""
+
+
 class KeyReused(Exception):
     """The idempotency key stands for another request of this user."""
 
@@ -51,7 +61,7 @@ class Requests:
         self._engine = engine
         self._clock = clock
         self._wake = wake
-        for statement in creation(*API_TABLES):
+        for statement in (*creation(*API_TABLES), *_INDEXES):
             db.execute(statement)
 
     def start(self, viewer: Viewer, key: str, asked: object, make: Callable[[], Flow]) -> bytes:

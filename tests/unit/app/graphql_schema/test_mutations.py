@@ -127,7 +127,7 @@ USERS = (
 def _some_fields(name: str) -> dict[str, object]:
     key: dict[str, object] = {"idempotencyKey": "k"}
     terms = {"purposes": ["TREAT"]}
-    return {
+    some: dict[str, dict[str, object]] = {
         "offerEnrolment": key | {"localName": "x"},
         "showEnrolmentCode": {"flow": "x"},
         "enrolPatient": key | {"custodian": "x", "code": "x"},
@@ -143,7 +143,8 @@ def _some_fields(name: str) -> dict[str, object]:
         "restrict": key | {"custodian": "x", "terms": {}},
         "liftRestriction": key | {"restriction": "x"},
         "requestDisclosure": key | {"consent": "x", "purpose": "TREAT"},
-    }.get(name, {"flow": "x"})
+    }
+    return some.get(name, {"flow": "x"})
 
 
 @pytest.mark.parametrize("who", USERS, ids=lambda who: who.user_id)
