@@ -8,7 +8,6 @@ from app.demo.client import Client, Variables
 
 Status = Literal["RUNNING", "PAUSED", "RETRYING", "OBSERVED", "DONE", "FAILED", "KILLED"]
 ENDED = frozenset({"DONE", "FAILED", "KILLED"})
-PAGE = 100
 
 
 class FlowFailed(Exception):
@@ -213,19 +212,35 @@ class Patient(Part, frozen=True):
     local_name: str
 
 
+class _PageInfo(Part, frozen=True):
+    has_next_page: bool = False
+    end_cursor: str | None = None
+
+
 class _PatientNodes(Part, frozen=True):
     nodes: tuple[Patient, ...]
+    page_info: _PageInfo
 
 
 class _Patients(Part, frozen=True):
     patients: _PatientNodes
 
 
+_PATIENTS = """query Patients($after: String) { patients(first: 100, after: $after) {
+  nodes { id localName } pageInfo { hasNextPage endCursor } } }"""
+
+
 async def patient(client: Client, local_name: str) -> str | None:
     """Return the id of a patient of this custodian; None where nobody of this name is enrolled."""
-    text = "query Patients { patients(first: 100) { nodes { id localName } } }"
-    found = await client.ask(text, {}, _Patients)
-    return next((each.id for each in found.patients.nodes if each.local_name == local_name), None)
+    after: str | None = None
+    while True:
+        page = (await client.ask(_PATIENTS, {"after": after}, _Patients)).patients
+        for each in page.nodes:
+            if each.local_name == local_name:
+                return each.id
+        if not page.page_info.has_next_page:
+            return None
+        after = page.page_info.end_cursor
 
 
 class Record(Part, frozen=True):
@@ -235,6 +250,26 @@ class Record(Part, frozen=True):
     category: str
     kind: str
     labels: tuple[str, ...] = ()
+
+    @property
+    def in_category(self) -> str:
+        """The category as the ledger writes it."""
+        return self.category.lower().replace("_", "-")
+
+
+class _Me(Part, frozen=True):
+    patient: Thing | None = None
+
+
+class _Viewer(Part, frozen=True):
+    me: _Me
+
+
+async def own_id(client: Client) -> str:
+    """Return the id that a patient has at her agent."""
+    found = (await client.ask("query Me { me { patient { id } } }", {}, _Viewer)).me.patient
+    assert found is not None, "she is enrolled"
+    return found.id
 
 
 class _RecordNodes(Part, frozen=True):
@@ -277,4 +312,11 @@ async def consent_of(client: Client, transaction: str) -> Consent:
         return any(each.transaction_id == transaction for each in found.consents.nodes)
 
     seen = await client.until(CONSENTS, {}, _Consents, arrived)
+    return next(each for each in seen.consents.nodes if each.transaction_id == transaction)
+
+
+async def consent_now(client: Client, transaction: str) -> Consent:
+    """Return the consent of the patient that a transaction made, ended or not."""
+    text = CONSENTS.replace("first: 100", "first: 100, status: ALL")
+    seen = await client.ask(text, {}, _Consents)
     return next(each for each in seen.consents.nodes if each.transaction_id == transaction)
