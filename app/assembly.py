@@ -170,7 +170,8 @@ class Assembly:
     def report_heads(self) -> None:
         """Start telling agents how far their chains go; once a day, also when nobody read."""
         self.engine.start(*self.reports.heads_due(self.given.clock()))
-        self.looks.check_silence(self.db, self.given.clock())
+        with transaction(self.db):
+            self.looks.check_silence(self.db, self.given.clock())
 
     def question(self, kind: str, row: bytes) -> tuple[Party, bytes]:
         """Return the notary to ask, and the encoded question that a flow's `AskNotary` names.
