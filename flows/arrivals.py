@@ -67,6 +67,7 @@ class Arrivals:
         """
         if mine is None or self._office.of(peer).hello is not mine:
             return
+        self._runner.changes.flush()  # what this turn posted has numbers of before, which may end here
         for mark in self._office.welcome(peer, mine, theirs, self._runner.now):
             self._lose(peer, mark.session)
 

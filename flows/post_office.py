@@ -162,6 +162,7 @@ class PostOffice:
             self.acked(peer, theirs.received, now)
             return []
         self._store.renumber(peer, correspondent.acked)
+        self._fresh.pop(peer, None)
         correspondent.renew(theirs.incarnation)
         self._changed.add(peer)
         said = {mark.session: mark for mark in theirs.sessions}
