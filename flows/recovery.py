@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.delivery import Bring, brought_in, resolve_transactions
+from flows.delivery import Bring, brought_in
 from flows.flow import FlowContext, FlowSession, Untrusted
 from flows.notices import post
-from flows.services import Done, FindSince, TakeTransactions, transaction_part
+from flows.services import Done, FindSince, TakeRemembered, transaction_part
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
@@ -40,10 +40,7 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
             if any(tx in seen for tx in page):
                 raise MalformedBytes("earlier transactions", "one is brought twice")
             seen |= dict.fromkeys(page)
-            taken = await TakeTransactions(session.counterparty, brought.parts)
-            if taken.missing:
-                taken = await resolve_transactions(flow, session.counterparty, brought.parts, taken)
-            post(flow, taken.letters)
+            post(flow, (await TakeRemembered(session.counterparty, brought.parts)).letters)
 
 
 class Remind:

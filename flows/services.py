@@ -133,6 +133,17 @@ class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-t
     parts: Parts
 
 
+class TakeRemembered(Request[Taken], frozen=True, array_like=True, tag="take-remembered"):
+    """Record what a peer brought to this node, which was restored; what is refused is left for another to bring.
+
+    One peer may see less of a transaction than this node does, which must not keep it from all the others.
+    """
+
+    answers: ClassVar[type[msgspec.Struct]] = Taken
+    peer: Party
+    parts: Parts
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """Recorded transactions that the peer may have, in order of record."""
 

@@ -6,6 +6,7 @@ from sqlite3 import Connection
 from app.vault.subject import Step
 from app.vault.vault import Vault
 from flows.envelope import ENVELOPE_BYTES_MAX
+from flows.notices import Letter
 from flows.services import (
     FETCH_MAX,
     AddSignatures,
@@ -24,10 +25,11 @@ from flows.services import (
     Recorded,
     Signatures,
     Taken,
+    TakeRemembered,
     TakeTransactions,
 )
 from flows.step import Handlers
-from states.errors import MalformedBytes
+from states.errors import LedgerError, MalformedBytes
 from states.signed import PROVEN_TRANSACTION
 from states.state import TransactionId
 from states.tearoff import open_tearoff
@@ -51,6 +53,7 @@ class LedgerHandlers:
         handlers.on(Record, self.record)
         handlers.on(Drop, self.drop)
         handlers.on(TakeTransactions, self.take)
+        handlers.on(TakeRemembered, self.take_remembered)
         handlers.on(FindHeldBy, self.find_held_by)
         handlers.on(FindSince, self.find_since)
         handlers.on(IdsOf, self.ids_of)
@@ -83,6 +86,20 @@ class LedgerHandlers:
     def take(self, step: Step, request: TakeTransactions) -> Taken:
         parts = [part_of(step, part) for part in request.parts]
         return self._vault.take(step, request.peer, parts)
+
+    def take_remembered(self, step: Step, request: TakeRemembered) -> Taken:
+        """See TakeRemembered: each by itself, in order."""
+        letters: tuple[Letter, ...] = ()
+        for part in request.parts:
+            step.unit.execute("SAVEPOINT remembered")
+            try:
+                taken = self._vault.take(step, request.peer, [part_of(step, part)])
+                letters += taken.letters
+            except LedgerError:
+                step.unit.execute("ROLLBACK TO remembered")
+            finally:
+                step.unit.execute("RELEASE remembered")
+        return Taken(letters=letters)
 
     def find_held_by(self, step: Step, request: FindHeldBy) -> Found:
         found = [
