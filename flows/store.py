@@ -188,7 +188,6 @@ class FlowStore(Protocol[U_co]):
     def new_incarnation(self, random: bytes) -> None:
         """Name this database anew, and forget the incarnations of all peers: numbers begin again with each."""
 
-
     def flow(self, flow: bytes) -> FlowRow | None: ...
     def flow_by_client_key(self, key: str) -> FlowRow | None: ...
     def flows(

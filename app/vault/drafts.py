@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flows.flow import FlowRefused
 from states.builder import BuiltTransaction, HiddenSeal, OpenSeal, TransactionDraft, build
 from states.command import command
 from states.crypto.policy import Policy
@@ -60,11 +61,13 @@ class Drafts:
     def window(self, now: int, saying: Saying) -> TimeWindow:
         """Return [now - 30 s, as long as the network allows), cut to the basis of what is said.
 
-        Raises ValueError where the basis has run out.
+        Raises FlowRefused where the basis has run out.
         """
         begins = max(now - BACK_MS, saying.begins or 0)
         limits = self._parameters.in_force(begins)[1].limits
         ends = begins + limits.window_ms
+        if saying.until is not None and saying.until <= begins:
+            raise FlowRefused("too-late", "the time for which this was meant is over")
         return TimeWindow(begins, ends if saying.until is None else min(ends, saying.until))
 
     def build(self, now: int, saying: Saying, notary: Party | None = None) -> BuiltTransaction:
