@@ -15,7 +15,7 @@ from app.auth.users import User
 from app.auth.users_file import USERS_FILE, load_users, save_users
 from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, say, show_json, show_table
-from app.cli.places import Folder, load, party_in, passphrase_of
+from app.cli.places import Folder, keys_in, load, owned, party_in, passphrase_of
 from app.config import NodeConfig
 
 PASSWORD = "CARECORD_PASSWORD"  # noqa: S105 - the name of the variable
@@ -23,6 +23,8 @@ PERSON_BYTES = 16
 
 users = typer.Typer(help="Who may sign in at a node.", no_args_is_help=True)
 practitioners = typer.Typer(help="Who works at an organisation.", no_args_is_help=True)
+
+patients = typer.Typer(help="Patients of an agent.", no_args_is_help=True)
 
 UserId = Annotated[str, typer.Argument(help="The name to sign in with.", show_default=False)]
 
@@ -55,6 +57,12 @@ class AddedPractitioner(msgspec.Struct, frozen=True):
     person: str
     name: str
     role: str
+
+
+class AddedPatient(msgspec.Struct, frozen=True):
+    """The agent's own name of a patient; it never leaves the agent."""
+
+    handle: str
 
 
 @users.command("add")
@@ -138,9 +146,24 @@ def add_practitioner(
         say(f"{name}, {role}: {added.person}")
 
 
+@patients.command("add")
+def add_patient(folder: Folder, *, as_json: AsJson = False) -> None:
+    """Draw a patient's handle and seed at her agent, while the node is stopped; then: users add --person HANDLE."""
+    config = load(folder)
+    if config.kind != "agent":
+        raise CommandFailed(Exit.USAGE, f"it is a {config.kind}: patients have keys at an agent")
+    handle = os.urandom(PERSON_BYTES)
+    with owned(config):
+        keys_in(config).add_patient(handle)
+    added = AddedPatient(handle.hex())
+    if as_json:
+        show_json(added)
+    else:
+        say(added.handle)
+
+
 def _enter(config: NodeConfig, person: bytes, name: str, role: str) -> None:
     # Here, so that commands which need no database do not pay for one.
-    from app.cli.places import keys_in  # noqa: PLC0415
     from app.node_folder import DATABASE  # noqa: PLC0415
     from app.storage.database import open_database, transaction  # noqa: PLC0415
     from app.subjects.enrolment import Enrolments  # noqa: PLC0415
@@ -170,7 +193,6 @@ def _person(text: str) -> bytes:
 
 
 def _file(config: NodeConfig) -> Path:
-    config.folders.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return config.folders.data / USERS_FILE
 
 

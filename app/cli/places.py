@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from app.cli.exits import CommandFailed, Exit
-from app.config import PASSPHRASE, NodeConfig, load_config
+from app.config import PASSPHRASE, NodeConfig, load_config, make_folders
 from app.keystore.file import FileKeyStore, open_key_store
 from app.network.bootstrap import KEY_FILE
 from app.network.folder import MapFolder
@@ -31,7 +31,9 @@ _OTHERS = 0o077
 def load(folder: Path) -> NodeConfig:
     """Read a node's configuration; raises ConfigRefused, CommandFailed for a folder that others may enter."""
     require_private(folder)
-    return load_config(folder / NODE_FILE, with_passphrase(os.environ, PASSPHRASE, "key store"))
+    config = load_config(folder / NODE_FILE, with_passphrase(os.environ, PASSPHRASE, "key store"))
+    make_folders(config.folders)
+    return config
 
 
 def require_private(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`carecord node` and `carecord notary`: one process a node, in the foreground; `carecord health` asks one."""
 
+import gc
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -47,6 +48,7 @@ def _run(folder: Path, config: NodeConfig) -> int:
     from app.operations.log_lines import log_to  # noqa: PLC0415
     from app.operations.process import Service, run_service  # noqa: PLC0415
 
+    gc.disable()  # nothing of what a start makes is garbage; `run_service` lets it begin
     log_to(sys.stderr, config.log)
 
     def make() -> Service:

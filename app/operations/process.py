@@ -45,6 +45,7 @@ async def _run(make: Callable[[], Service]) -> int:
         # What is here now stays for ever; the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         _log.info("started")
         await told.wait()
     except BaseException:
