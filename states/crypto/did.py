@@ -1,5 +1,7 @@
 """did:key text ⇄ Key (W3C CCG did:key 0.7; multicodec, base58btc)."""
 
+from functools import lru_cache
+
 from states.crypto.keys import SCHEME_ED25519, SCHEME_P256, Key
 from states.errors import MalformedBytes
 
@@ -23,6 +25,7 @@ def did_of(key: Key) -> str:
     return _PREFIX + _base58(codec + key.raw)
 
 
+@lru_cache(1_024)  # a network has few parties; what is refused is not remembered
 def key_of(did: str) -> Key:
     """Return the key that `did` names.
 

@@ -1,5 +1,6 @@
 """Signatures of transactions and of evidence messages (story part 3, row signature)."""
 
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -121,7 +122,7 @@ def verify_evidence(
 
 def _verify(key: Key, digest: bytes, raw: bytes, relying: RelyingParties, what: str) -> None:
     if key.scheme == SCHEME_ED25519:  # first: nearly all are
-        verified = ed25519.verify(key.raw, digest, raw)
+        verified = _verify_once(key.raw, digest, raw)
     elif key.scheme == SCHEME_P256:
         verified = p256.verify(key.raw, digest, raw)
     else:
@@ -129,6 +130,10 @@ def _verify(key: Key, digest: bytes, raw: bytes, relying: RelyingParties, what: 
         return
     if not verified:
         raise InvalidSignature(what, "does not verify by its key")
+
+
+# A node sees a signature when it is proposed, when another is added, and when the transaction is recorded.
+_verify_once = lru_cache(4_096)(ed25519.verify)
 
 
 def _require_bounded(raw: bytes) -> None:
