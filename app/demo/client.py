@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 ANSWER_BYTES_MAX = 16 << 20
 ANSWER_SECONDS = 30.0
 AGAIN_SECONDS = 0.1
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.02, 1.0
 PATIENCE_SECONDS = 60.0
 HOST = "127.0.0.1"
 
@@ -169,12 +170,15 @@ class Client:
         self, document: str, variables: Variables, kind: type[Data], holds: Callable[[Data], bool]
     ) -> Data:
         """Ask until the answer is as wanted. Raises ApiRefused, and NoAnswer when patience ends."""
-        until = monotonic() + PATIENCE_SECONDS
+        until, wait = monotonic() + PATIENCE_SECONDS, FIRST_LOOK_SECONDS
         while monotonic() < until:
             found = await self.ask(document, variables, kind)
             if holds(found):
                 return found
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(wait)
+            wait = min(
+                wait * 1.5, LAST_LOOK_SECONDS
+            )  # looking has a price, of which the node keeps account
         raise NoAnswer(
             f"port {self.port} does not come to what was waited for: {document.split('(', maxsplit=1)[0]}"
         )

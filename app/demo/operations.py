@@ -244,12 +244,9 @@ async def patient(client: Client, local_name: str) -> str | None:
 
 
 class Record(Part, frozen=True):
-    """What a custodian or the patient sees of a record without opening it."""
+    """What the patient sees of a record without opening it, as far as it is told here."""
 
-    commitment: str
     category: str
-    kind: str
-    labels: tuple[str, ...] = ()
 
     @property
     def in_category(self) -> str:
@@ -280,13 +277,13 @@ class _Records(Part, frozen=True):
     records: _RecordNodes
 
 
-async def records(client: Client, of: str) -> tuple[Record, ...]:
-    """Return the live records of a patient, at most a hundred."""
-    text = (
-        "query Records($of: ID!) { records(patient: $of, first: 100)"
-        " { nodes { commitment category kind labels } } }"
+async def announced(client: Client, patient_id: str, most: int) -> list[str]:
+    """Wait until a patient sees `most` live records of hers (at most a hundred); return their categories."""
+    text = "query Records($of: ID!) { records(patient: $of, first: 100) { nodes { category } } }"
+    found = await client.until(
+        text, {"of": patient_id}, _Records, lambda seen: len(seen.records.nodes) >= most
     )
-    return (await client.ask(text, {"of": of}, _Records)).records.nodes
+    return [each.in_category for each in found.records.nodes]
 
 
 class _ConsentNodes(Part, frozen=True):
@@ -297,7 +294,7 @@ class _Consents(Part, frozen=True):
     consents: _ConsentNodes
 
 
-CONSENTS = "query Consents { consents(first: 100) { nodes { id transactionId status end } } }"
+CONSENTS = "query Consents { consents(first: 20) { nodes { id transactionId status end } } }"
 
 
 async def consents(client: Client) -> tuple[Consent, ...]:
@@ -317,6 +314,6 @@ async def consent_of(client: Client, transaction: str) -> Consent:
 
 async def consent_now(client: Client, transaction: str) -> Consent:
     """Return the consent of the patient that a transaction made, ended or not."""
-    text = CONSENTS.replace("first: 100", "first: 100, status: ALL")
+    text = CONSENTS.replace("first: 20", "first: 20, status: ALL")
     seen = await client.ask(text, {}, _Consents)
     return next(each for each in seen.consents.nodes if each.transaction_id == transaction)

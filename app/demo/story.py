@@ -114,11 +114,7 @@ async def _publish(tale: Tale) -> list[Finding]:
     await publish(tale.town, tale.chart, f"{tale.key}-publish", tale.told)
     expected = sorted(each.content.category for each in tale.chart.documents)
     whose = await operations.own_id(tale.agent)
-    found: list[str] = []
-    until = monotonic() + 30
-    while sorted(found) != expected and monotonic() < until:  # the agent is told after the fact
-        found = [each.in_category for each in await operations.records(tale.agent, whose)]
-        await asyncio.sleep(0.05)
+    found = await operations.announced(tale.agent, whose, len(expected))
     tale.tell(f"{len(found)} records are sealed at Mercy and announced to her agent.")
     return [same("her agent knows of each record, by category", expected, sorted(found))]
 

@@ -107,7 +107,7 @@ class _OwnDisclosures(Part, frozen=True):
     disclosures: _Disclosures
 
 
-_OWN = """query Disclosed { disclosures(first: 100) { nodes {
+_OWN = """query Disclosed { disclosures(first: 5) { nodes {
   id transactionId release itemCount reader { shownAs role purpose }
   transaction { transactionId logIndex notary { id name } body { receipt } } } } }"""
 
@@ -161,7 +161,7 @@ class _Alarms(Part, frozen=True):
 
 
 _LOOKS = """query WhoLooked {
-  whoLooked(first: 100) { nodes { id at organisation { id name }
+  whoLooked(first: 20) { nodes { id at organisation { id name }
     reader { shownAs role purpose } outcome
     items { commitment kind category }
     disclosure { id transactionId release itemCount } } }
