@@ -8,6 +8,7 @@ may run through it in the file.
 import base64
 import hashlib
 import sqlite3
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -18,6 +19,7 @@ INFLATED_BYTES_MAX = 64 << 20
 INFLATE_DEPTH_MAX = 3
 STREAM_BYTES_MIN = 16  # what inflates to less is chance
 HALF_BYTES_MIN = 12  # a half of a text is searched for, too, where it cannot be chance
+BLOCK = 4
 SQLITE_MAGIC = b"SQLite format 3\0"
 _STREAMS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b\x08", b"PK\x03\x04")
 _HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")
@@ -25,10 +27,14 @@ _HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "b
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A text, and how it is called in a report (which must not repeat the text)."""
+    """A text, and how it is called in a report (which must not repeat the text).
+
+    `whole`: a document of which not every spelling is looked for, only the text as it is and its hashes.
+    """
 
     name: str
     text: bytes
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +59,14 @@ class Needle:
 def needles_of(canary: Canary) -> tuple[Needle, ...]:
     """Return every way of writing a canary that is searched for, each once."""
     found: dict[bytes, str] = {}
-    for name, text in _spellings(canary.text):
+    spellings = [("plain", canary.text)] if canary.whole else _spellings(canary.text)
+    for name, text in spellings:
         for form, data in _encodings(text):
             found.setdefault(data, f"{name}{form}")
         for kind in _HASHES:
             digest = hashlib.new(kind, text, usedforsecurity=False).digest()
             for form, data in _encodings(digest):
-                found.setdefault(data, f"{name}{kind}{form}")
+                found.setdefault(data, f"{kind} of it, {name}{form}")
     return tuple(Needle(canary.name, form.strip(), data) for data, form in found.items())
 
 
@@ -94,7 +101,15 @@ class Scanner:
     """Searches folders for canaries."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._needles = tuple(needle for each in canaries for needle in needles_of(each))
+        needles = [needle for each in canaries for needle in needles_of(each)]
+        self._short = tuple(each for each in needles if len(each.data) < BLOCK + BLOCK - 1)
+        self._by_block: dict[int, list[Needle]] = {}
+        for needle in needles:
+            if len(needle.data) >= BLOCK + BLOCK - 1:
+                for shift in range(BLOCK):
+                    block = int.from_bytes(needle.data[shift : shift + BLOCK], sys.byteorder)
+                    self._by_block.setdefault(block, []).append(needle)
+        self._blocks = frozenset(self._by_block)
 
     def scan(self, folder: Path) -> list[Sighting]:
         """Return every sighting below a folder; of a canary in one form, the first in each file."""
@@ -118,9 +133,19 @@ class Scanner:
     def _find(self, data: bytes, path: Path, where: str) -> list[Sighting]:
         return [
             Sighting(needle.canary, needle.form + where, path, at)
-            for needle in self._needles
+            for needle in (*self._short, *self._candidates(data))
             if (at := data.find(needle.data)) >= 0
         ]
+
+    def _candidates(self, data: bytes) -> list[Needle]:
+        """Return the needles of which `data` may hold one.
+
+        Whatever is long enough has one of its first blocks at a multiple of the block's length: so one look at each
+        such place is enough for tens of thousands of needles at once.
+        """
+        view = memoryview(data)[: len(data) // BLOCK * BLOCK].cast("I")
+        seen = self._blocks.intersection(view)
+        return list({needle: None for block in seen for needle in self._by_block[block]})
 
 
 def inflated_streams(data: bytes, depth: int = 1) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""The story of the demonstration, step by step: what is done through the public API, what is expected, what is found."""
+"""The story of the demonstration, step by step: what is done through the public API, what is expected and found."""
 
 import asyncio
 import base64

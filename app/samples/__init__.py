@@ -52,7 +52,7 @@ ADA = SamplePatient(
         SampleBundle(NORTHSIDE_LABORATORY, "ada-northside-laboratory.json"),
     ),
 )
-"""Type 2 diabetes: HbA1c over a year, at the laboratory and as filed at the hospital; metformin, a penicillin allergy."""
+"""Type 2 diabetes: HbA1c over a year, at laboratory and hospital; metformin, a penicillin allergy."""
 
 BRUNO = SamplePatient(
     "Bruno",
