@@ -1,4 +1,4 @@
-"""The production server passes every audit of graphql-http, with sign-in and limits on."""
+"""A node as it is run passes every audit of graphql-http: its schema, with gate, limits and sign-in on."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 
 class Served(Protocol):
-    """A server that is up."""
+    """A node that is ready."""
 
     url: str
 
