@@ -14,6 +14,7 @@ from app.bench.finality import measure_finality
 from app.bench.flow_steps import measure_flow_steps
 from app.bench.notary import NotaryBench
 from app.bench.primitives import Yardstick
+from app.bench.publication import measure_publication
 from app.bench.result import Report, Result
 
 QUICK = (10_000, 1_000_000)
@@ -31,6 +32,7 @@ BENCHES: dict[str, Bench] = {
     "notary": _notary,
     "flows": lambda yardstick, _: measure_flow_steps(yardstick),
     "finality": lambda yardstick, _: measure_finality(yardstick),
+    "publication": lambda yardstick, _: measure_publication(yardstick),
 }
 
 
