@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from graphql import parse, print_ast
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -18,7 +19,7 @@ STATIC = Path(__file__).parent / "static"
 
 def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
     """Return the page, its examples, and the static files below /static."""
-    examples_body = msgspec.json.encode(list(examples))
+    examples_body = msgspec.json.encode([_laid_out(each) for each in examples])
 
     async def page(_: Request) -> Response:
         return FileResponse(STATIC / "graphiql" / "index.html", media_type="text/html")
@@ -37,3 +38,8 @@ def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
         Route("/graphiql/examples.json", shown_examples),
         static,
     )
+
+
+def _laid_out(example: ExampleQuery) -> ExampleQuery:
+    """Lay an example out as the editor's own button does: a field a line."""
+    return msgspec.structs.replace(example, query=print_ast(parse(example.query)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.auth.sessions import Role
 from app.graphql.example import ExampleQuery
 
 _PAYLOAD = "{ flow { id kind status } userErrors { code field message } }"
@@ -9,124 +10,149 @@ _PAYLOAD = "{ flow { id kind status } userErrors { code field message } }"
 EXAMPLES: Sequence[ExampleQuery] = (
     ExampleQuery(
         "Who am I",
-        "{ me { user role sees organisation { name kind } practitioner { person shownAs role }\n"
+        "query WhoAmI {\n"
+        "  me { user role sees organisation { name kind } practitioner { person shownAs role }\n"
         "       patient { localName enrolments { custodian { id name } since } } } }",
     ),
     ExampleQuery(
         "The network",
-        "{ parties { nodes { id name kind did isThisNode } }\n"
+        "query Network {\n"
+        "  parties { nodes { id name kind did isThisNode } }\n"
         "  notaries { party { name } origin seen { size } }\n"
         "  serviceLimits { pageSizeMax costMax bodyBytesMax } }",
     ),
     ExampleQuery(
-        "Patient: my records",
+        "My records",
         "query MyRecords($after: String) {\n"
         "  records(first: 20, after: $after) {\n"
         "    nodes { id kind code category day labels version custodian { name } }\n"
         "    pageInfo { hasNextPage endCursor } } }",
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Patient: who looked",
-        "{ whoLooked(first: 20) { nodes {\n"
+        "Who looked",
+        "query WhoLooked {\n"
+        "  whoLooked(first: 20) { nodes {\n"
         "    at organisation { name } reader { shownAs role purpose } outcome emergency\n"
         "    items { kind category day } evidence } }\n"
         "  lookAlarms { nodes { at organisation { name } words settledAt } } }",
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Patient: enrol",
+        "Enrol",
         f"mutation Enrol($input: EnrolPatientInput!) {{ enrolPatient(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "enrol-1", "custodian": "<id of a party>",\n'
         '  "code": "<code from the desk>"}}',
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Patient: find whom to name",
+        "Find whom to name",
         "mutation Find($input: FindPractitionerInput!) {\n"
         f"  findPractitioner(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "find-1", "organisation": "<id of a party>",\n'
         '  "name": "Dr A. Reed"}}',
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Patient: grant consent",
+        "Grant consent",
         "mutation Grant($input: GrantConsentInput!) {\n"
         f"  grantConsent(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "grant-1", "custodian": "<id of a party>",\n'
         '  "grantee": "<id of a party>", "end": "2027-01-31T00:00:00Z",\n'
         '  "terms": {"person": "<person>", "purposes": ["TREAT"], "categories": ["LABORATORY"]}}}',
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Patient: revoke consent",
+        "Revoke consent",
         "mutation Revoke($input: RevokeConsentInput!) {\n"
         f"  revokeConsent(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "revoke-1", "consent": "<id of a consent>"}}',
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Patient: restrict",
+        "Restrict",
         f"mutation Restrict($input: RestrictInput!) {{ restrict(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "restrict-1", "custodian": "<id of a party>",\n'
         '  "terms": {"categories": ["GENETICS"]}}}',
+        role=Role.PATIENT,
     ),
     ExampleQuery(
-        "Clinician: offer enrolment",
+        "Offer enrolment",
         "mutation Offer($input: OfferEnrolmentInput!) {\n"
         f"  offerEnrolment(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "offer-1", "localName": "MRN 4711"}}',
+        role=Role.CLINICIAN,
     ),
     ExampleQuery(
-        "Clinician: show the code",
+        "Show the code",
         "mutation Show($input: ShowEnrolmentCodeInput!) {\n"
         "  showEnrolmentCode(input: $input) { code until userErrors { code message } } }",
         '{"input": {"flow": "<id of the flow>"}}',
+        role=Role.CLINICIAN,
     ),
     ExampleQuery(
-        "Clinician: patients and records",
-        "{ patients { nodes { id localName } }\n"
+        "Patients and records",
+        "query Desk {\n"
+        "  patients { nodes { id localName } }\n"
         "  records(first: 10) { nodes { id kind code category day version patient { localName } } } }",
+        role=Role.CLINICIAN,
     ),
     ExampleQuery(
-        "Clinician: publish",
+        "Publish",
         "mutation Publish($input: PublishRecordsInput!) {\n"
         f"  publishRecords(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "publish-1", "patient": "<id of a patient>",\n'
         '  "resources": ["{\\"resourceType\\": \\"Observation\\", \\"status\\": \\"final\\", '
         '\\"code\\": {\\"text\\": \\"HbA1c\\"}}"]}}',
+        role=Role.CLINICIAN,
     ),
     ExampleQuery(
-        "Clinician: ask for what a consent permits",
+        "Ask for what a consent permits",
         "mutation Request($input: RequestDisclosureInput!) {\n"
         f"  requestDisclosure(input: $input) {_PAYLOAD} }}",
         '{"input": {"idempotencyKey": "request-1", "consent": "<id of a consent>",\n'
         '  "purpose": "TREAT"}}',
+        role=Role.CLINICIAN,
     ),
     ExampleQuery(
-        "Clinician: read what was disclosed",
-        "{ disclosures(first: 5) { nodes {\n"
+        "Read what was disclosed",
+        "query ReadDisclosed {\n"
+        "  disclosures(first: 5) { nodes {\n"
         "    custodian { name } readUntil\n"
         "    items(first: 5) { nodes { kind code day\n"
         '      content(purpose: "TREAT") { resource refusal } } } } } }',
+        role=Role.CLINICIAN,
     ),
     ExampleQuery(
-        "Privacy officer: accounting",
-        "{ disclosureRequests(first: 20) { nodes {\n"
+        "Accounting",
+        "query Accounting {\n"
+        "  disclosureRequests(first: 20) { nodes {\n"
         "    askedAt askedBy { name } reader { shownAs purpose } outcome } }\n"
         "  disclosures(first: 20) { nodes { recordedAt custodian { name } recipient { name }\n"
         "    reader { shownAs role purpose } itemCount release } }\n"
         "  readingLog(first: 20) { nodes { at reader { shownAs role } outcome rule } } }",
+        role=Role.PRIVACY_OFFICER,
     ),
     ExampleQuery(
-        "Operator: flows",
-        "{ flows(first: 20) { nodes { id kind status startedAt inDoubt\n"
+        "Flows",
+        "query Flows {\n"
+        "  flows(first: 20) { nodes { id kind status startedAt inDoubt\n"
         "    failure { code message } steps { at status step } } } }",
+        role=Role.OPERATOR,
     ),
     ExampleQuery(
-        "Operator: retry a flow",
+        "Retry a flow",
         f"mutation Retry($input: FlowInput!) {{ retryFlow(input: $input) {_PAYLOAD} }}",
         '{"input": {"flow": "<id of a flow>"}}',
+        role=Role.OPERATOR,
     ),
     ExampleQuery(
-        "Auditor: transactions and proofs",
-        "{ transactions(first: 5) { nodes { transactionId seq at logIndex notary { name }\n"
+        "Transactions and proofs",
+        "query Transactions {\n"
+        "  transactions(first: 5) { nodes { transactionId seq at logIndex notary { name }\n"
         "    body { groups { group count shown } signatures { party { name } } receipt proof } } }\n"
         "  states(first: 20) { nodes { contract live createdSeq consumedSeq notary { name } } } }",
+        role=Role.AUDITOR,
     ),
     ExampleQuery(
         "Follow the vault",

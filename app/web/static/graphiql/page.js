@@ -69,19 +69,23 @@
   let shown = 0;
 
   // A new key on each sign-in mounts the editor anew, which reads the schema as the new user.
-  function show(examples) {
+  function show(examples, fits) {
     shown += 1;
     root.render(React.createElement(window.GraphiQL, {
       key: String(shown),
       fetcher,
       storage,
-      defaultTabs: examples.map((one) => ({
+      defaultTabs: examples.filter((one) => fits(one.role)).map((one) => ({
         query: "# " + one.title + "\n" + one.query, variables: one.variables,
       })),
       isHeadersEditorEnabled: false,
       shouldPersistHeaders: false,
     }));
   }
+
+  // Which examples open, by whom they are for: null is everybody. A token does not say whose it is.
+  const forAnyone = (role) => role === null;
+  const allOfThem = () => true;
 
   function tell(text, refused) {
     byId("who").textContent = text;
@@ -112,7 +116,7 @@
       token = said.token;
       const until = new Date(said.expires).toLocaleTimeString();
       signedIn("Signed in as " + said.user + " (" + said.role + ") until " + until + ".");
-      show(examples);
+      show(examples, (role) => role === null || role === said.role);
     });
 
     byId("token-form").addEventListener("submit", (event) => {
@@ -120,7 +124,7 @@
       token = byId("token").value.trim();
       byId("token").value = "";
       signedIn("Using a bearer token.");
-      show(examples);
+      show(examples, allOfThem);
     });
 
     byId("sign-out").addEventListener("click", async () => {
@@ -128,10 +132,10 @@
       token = "";
       memory.clear();
       signedIn("Signed out.");
-      show(examples);
+      show(examples, forAnyone);
     });
 
-    show(examples);
+    show(examples, forAnyone);
   }
 
   start();

@@ -256,7 +256,8 @@ def test_graphiql_comes_whole_from_this_node(live: Live) -> None:
         assert f"/static/graphiql/{name}".encode() in page.body
         assert ask(live, "GET", f"/static/graphiql/{name}").status == 200
     examples = ask(live, "GET", "/graphiql/examples.json", user=None)
-    assert examples.said() == [{"title": "Hello", "query": "{ hello }", "variables": ""}]
+    laid_out = {"title": "Hello", "query": "{\n  hello\n}", "variables": "", "role": None}
+    assert examples.said() == [laid_out]
 
 
 def test_static_files_do_not_lead_out_of_their_folder(live: Live) -> None:

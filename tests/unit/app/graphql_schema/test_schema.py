@@ -9,10 +9,12 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
+    OperationDefinitionNode,
     parse,
     validate,
 )
 
+from app.auth.sessions import Role
 from app.graphql.example import ExampleQuery
 from app.graphql.limits import ServiceLimits, check_document
 from app.graphql.schema.examples import EXAMPLES
@@ -63,3 +65,11 @@ def test_an_example_is_valid_and_within_the_limits(example: ExampleQuery) -> Non
     document = parse(example.query)
     assert validate(CORE, document) == []
     check_document(document, ServiceLimits())
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert operation.name is not None, "its tab has a name"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_has_examples_of_its_own(role: Role) -> None:
+    assert [each for each in EXAMPLES if each.role is role] != []
