@@ -1,0 +1,152 @@
+"""One run of the village in which every flow and every responder of the catalogue takes part, and is written down."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from sqlite3 import Connection
+
+from app.assembly import Assembly
+from app.gate import Opened
+from app.storage.database import open_database
+from app.storage.flow_store import SqliteFlowStore
+from flows.notary_change import ChangeNotary, Moved
+from flows.recovery import Recover
+from flows.store import FlowRow, JournalRow, Status
+from flows.subjects.consent import AmendConsent, ConfirmConsents, RevokeConsent
+from flows.subjects.enrolment import FindPractitioner
+from flows.subjects.record import AmendRecord, Published, TransferCustody
+from flows.subjects.restriction import LiftRestriction, Restrict
+from flows.subjects.statement import Stated
+from states.identity import Party
+from states.state import StateRef, TransactionId
+from states.subjects.terms import Exceptions, Terms
+from tests.simulation.neighbours import ADA, DAY, enrol, publish, result, stage
+from tests.simulation.test_story import disclosed, granted, reed_signed_in
+from tests.simulation.village import Village
+
+SEED = 4_711
+
+# A journal goes when its flow ends, so what is written is copied aside, undone with what is undone.
+_WATCH = (
+    "CREATE TEMP TABLE seen_flow (number INTEGER PRIMARY KEY, id BLOB NOT NULL)",
+    "CREATE TEMP TABLE seen_journal AS SELECT * FROM main.flow_journal WHERE 0",
+    """CREATE TEMP TRIGGER see_flow AFTER INSERT ON main.flow
+    BEGIN INSERT INTO seen_flow (id) VALUES (new.id); END""",
+    """CREATE TEMP TRIGGER see_journal AFTER INSERT ON main.flow_journal
+    BEGIN INSERT INTO seen_journal VALUES (new.flow, new.seq, new.kind, new.hash, new.value); END""",
+)
+_FLOWS = "SELECT flow.* FROM seen_flow JOIN flow USING (id) ORDER BY number"
+_JOURNAL = "SELECT * FROM seen_journal WHERE flow = ? ORDER BY seq"
+
+
+class WholeStory:
+    """The village, and the databases of its nodes, also of one that was restored since.
+
+    Every step is run twice (§1.9), and a journal is written before the second run: so a flow's last answers are seen
+    though it ends in the same turn.
+    """
+
+    def __init__(self) -> None:
+        self.village = Village(SEED, double_run=True, two_notaries=True)
+        self._watched: list[tuple[Party, Connection]] = []
+        for node in self.village.nodes.values():
+            self._watch(node)
+
+    def _watch(self, node: Assembly) -> None:
+        for statement in _WATCH:
+            node.db.execute(statement)
+        self._watched.append((node.me, node.db))
+
+    def ended(self) -> Iterator[tuple[Party, FlowRow, list[JournalRow]]]:
+        """Yield each flow that has ended: at whom, its row, and all that it was answered."""
+        for me, db in self._watched:
+            for row in map(FlowRow._make, db.execute(_FLOWS).fetchall()):
+                if row.status >= Status.DONE:
+                    yield me, row, [*map(JournalRow._make, db.execute(_JOURNAL, (row.id,)))]
+
+    def tell(self) -> None:
+        """Let everything happen that flows are for."""
+        consent = self._consent_that_moved()
+        self._disclosure_and_what_follows(consent)
+        self._custody()
+        self._restored_agent()
+
+    def _consent_that_moved(self) -> StateRef:
+        village = self.village
+        old = granted(village)
+        village.run("Agent", FindPractitioner(village.party("Riverside"), "Dr A. Reed"))
+        village.run("Agent", FindPractitioner(village.party("Riverside"), "Dr Nobody"))
+        terms = Terms("permit", None, None, ("TREAT",), ("laboratory",), ())
+        change = AmendConsent(old, village.clock.now + 3 * DAY, terms, Exceptions((), ()))
+        amended = result(village, "Agent", village.run("Agent", change), Stated).ref
+        second = village.founding.notaries[1].party
+        moved = village.run("Agent", ChangeNotary(amended, second))
+        return result(village, "Agent", moved, Moved).ref
+
+    def _disclosure_and_what_follows(self, consent: StateRef) -> None:
+        village = self.village
+        made = disclosed(village, consent)
+        opened = village.nodes["Riverside"].gate.read_record(
+            reed_signed_in(village), TransactionId(made.tx or b""), 0, "TREAT"
+        )
+        assert isinstance(opened, Opened)
+        assert b"".join(opened.chunks)
+        for node in village.nodes.values():
+            node.report_readings()
+            node.report_heads()
+        village.settle()
+        self._amend("corrected")
+        closing = Terms("deny", None, None, (), ("laboratory",), ())
+        restrict = village.run("Agent", Restrict(ADA, village.party("Mercy"), closing))
+        assert disclosed(village, consent).outcome == "refused"
+        village.run("Agent", LiftRestriction(result(village, "Agent", restrict, Stated).ref))
+        village.run("Riverside", ConfirmConsents())
+        village.run("Agent", RevokeConsent(consent))
+
+    def _amend(self, words: str) -> None:
+        mercy = self.village.nodes["Mercy"]
+        (old,) = mercy.db.execute(
+            "SELECT tx, idx FROM record WHERE category = 'laboratory' AND consumed_seq IS NULL"
+        ).fetchall()
+        batch = stage(self.village, "Mercy", "MRN 4711", [("laboratory", words.encode())])
+        self.village.run("Mercy", AmendRecord(StateRef(*old), batch))
+
+    def _custody(self) -> None:
+        village = self.village
+        enrol(village, "Northside", "order book 93")
+        name = "order book 93"
+        published = publish(village, "Northside", name, [("laboratory", b"potassium 4.4")])
+        record = StateRef(TransactionId(published.tx), 0)
+        move = TransferCustody(record, village.party("Agent"), village.party("Riverside"))
+        refused = village.nodes["Northside"].engine.flow(village.run("Northside", move))
+        assert refused is not None
+        assert refused.status == Status.FAILED, "she is not enrolled at Riverside"
+        move = TransferCustody(record, village.party("Agent"), village.party("Mercy"))
+        result(village, "Northside", village.run("Northside", move), Published)
+
+    def _restored_agent(self) -> None:
+        """The agent loses a publication; an amendment of it makes it fetch that, and then it asks for all."""
+        village = self.village
+        image = open_database(":memory:")
+        village.nodes["Agent"].db.backup(image)
+        lost = publish(village, "Northside", "order book 93", [("note", b"a second note")])
+        agent = self._put_back("Agent", image)
+        batch = stage(village, "Northside", "order book 93", [("note", b"a better note")])
+        village.run("Northside", AmendRecord(StateRef(TransactionId(lost.tx), 0), batch))
+        held = agent.db.execute("SELECT count(*) FROM ledger_tx WHERE tx = ?", (lost.tx,))
+        assert held.fetchone() == (1,), "the agent fetched what the amendment rests on"
+        village.run("Agent", Recover(village.party("Mercy"), 0))
+
+    def _put_back(self, name: str, image: Connection) -> Assembly:
+        village = self.village
+        SqliteFlowStore(image).new_incarnation(village.entropy(16))
+        node = Assembly(replace(village.nodes[name].given, db=image))
+        village.nodes[name] = village._by_party[node.me] = node
+        self._watch(node)
+        for other in village.nodes.values():
+            if other is not node:
+                other.engine.disconnected(node.me)
+                here, there = node.engine.connected(other.me), other.engine.connected(node.me)
+                node.engine.hello(other.me, there)
+                other.engine.hello(node.me, here)
+        village.settle()
+        return node
