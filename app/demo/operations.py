@@ -247,6 +247,7 @@ class Record(Part, frozen=True):
     """What the patient sees of a record without opening it, as far as it is told here."""
 
     category: str
+    custodian: Party
 
     @property
     def in_category(self) -> str:
@@ -277,13 +278,20 @@ class _Records(Part, frozen=True):
     records: _RecordNodes
 
 
-async def announced(client: Client, patient_id: str, most: int) -> list[str]:
-    """Wait until a patient sees `most` live records of hers (at most a hundred); return their categories."""
-    text = "query Records($of: ID!) { records(patient: $of, first: 100) { nodes { category } } }"
-    found = await client.until(
-        text, {"of": patient_id}, _Records, lambda seen: len(seen.records.nodes) >= most
+async def announced(client: Client, patient_id: str, keeper: str, most: int) -> list[str]:
+    """Wait until a patient sees `most` live records of hers at a custodian (id); return their categories."""
+    text = (
+        "query Records($of: ID!) { records(patient: $of, first: 100)"
+        " { nodes { category custodian { id } } } }"
     )
-    return [each.in_category for each in found.records.nodes]
+
+    def there(seen: _Records) -> list[str]:
+        return [each.in_category for each in seen.records.nodes if each.custodian.id == keeper]
+
+    found = await client.until(
+        text, {"of": patient_id}, _Records, lambda seen: len(there(seen)) >= most
+    )
+    return there(found)
 
 
 class _ConsentNodes(Part, frozen=True):

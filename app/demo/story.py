@@ -114,7 +114,8 @@ async def _publish(tale: Tale) -> list[Finding]:
     await publish(tale.town, tale.chart, f"{tale.key}-publish", tale.told)
     expected = sorted(each.content.category for each in tale.chart.documents)
     whose = await operations.own_id(tale.agent)
-    found = await operations.announced(tale.agent, whose, len(expected))
+    mercy = await tale.town.party(tale.agent, tale.town.network.member(tale.chart.custodian))
+    found = await operations.announced(tale.agent, whose, mercy, len(expected))
     tale.tell(f"{len(found)} records are sealed at Mercy and announced to her agent.")
     return [same("her agent knows of each record, by category", expected, sorted(found))]
 
