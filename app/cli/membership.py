@@ -76,6 +76,9 @@ def request(  # noqa: PLR0913, PLR0917 - a node has as many sides
     kind: Annotated[str, typer.Option(help="One of: " + ", ".join(KINDS) + ".")],
     endpoint: Annotated[str, typer.Option(help="Where members reach the node, as host:port.")],
     http_port: Annotated[int, typer.Option(help="Where its web side listens.")] = 8100,
+    listen: Annotated[
+        str, typer.Option(help="The address of this machine on which both sides listen.")
+    ] = "127.0.0.1",
     log: Annotated[str, typer.Option(help="Of a notary, its log's name: notary.example/log.")] = "",
     *,
     as_json: AsJson = False,
@@ -101,7 +104,7 @@ def request(  # noqa: PLR0913, PLR0917 - a node has as many sides
     profile = Profile(name, kind, (endpoint,), log)
     made = bootstrap.init_node(folders.keys, pinned.network, profile, words, os.urandom, clock())
     (folders.keys / NAME_FILE).write_text(made.party + "\n", "ascii")
-    NodeFile(pinned.network, kind, int(port), http_port, log).write(folder)
+    NodeFile(pinned.network, kind, int(port), http_port, log, listen).write(folder)
     _requested(made.party, folders.keys / REQUEST_FILE, as_json=as_json)
 
 

@@ -22,7 +22,7 @@ def warn(sentence: str) -> None:
 
 
 def show_json(value: msgspec.Struct | Sequence[msgspec.Struct]) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(value)))
+    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def show_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:

@@ -1,5 +1,6 @@
 """A network of real processes on this machine: started, asked, stopped and killed by a test."""
 
+import io
 import json
 import os
 import signal
@@ -8,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from app.cli.api import Api
+from app.cli.application import main
 from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, DemoNode, make_network
 from app.node_folder import clock
 
@@ -103,18 +106,23 @@ class Processes:
         self._running.clear()
 
     def command(self, *arguments: str, code: int = 0) -> dict[str, object]:
-        """Run `carecord …`; return what it printed as JSON, or nothing."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            timeout=90,
-            check=False,
-        )
-        assert ran.returncode == code, (ran.returncode, ran.stdout, ran.stderr)
-        printed: dict[str, object] = json.loads(ran.stdout) if ran.stdout[:1] == b"{" else {}
+        """Run `carecord …` in this process; return what it printed as JSON, or nothing."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            ended = main(arguments)
+        text = out.getvalue()
+        assert ended == code, (ended, text, err.getvalue())
+        printed: dict[str, object] = json.loads(text) if text[:1] == "{" else {}
         return printed
+
+    def run(self, *arguments: str) -> int:
+        """Run `carecord …` as a process of its own; return its exit code."""
+        command = [sys.executable, "-m", "app", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, timeout=60, check=False
+        ).returncode
 
     @contextmanager
     def signed_in(self, key: str, user: str) -> Iterator[Api]:

@@ -4,8 +4,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,6 @@ import pytest
 
 from app.samples import ADA, CANARIES, CLARA, EMIL
 from tests.e2e.houses import (
-    ROOT,
     Processes,
     await_true,
     count_records,
@@ -71,12 +68,15 @@ def _bundle(houses: Processes, patient: int) -> tuple[Path, Path]:
     return path, known
 
 
-def _ingest(houses: Processes, patient: int, *options: str, code: int = 0) -> dict[str, object]:
+def _ingest(
+    houses: Processes, patient: int, *options: str, bundles: Path | None = None
+) -> dict[str, object]:
     path, known = _bundle(houses, patient)
+    path = bundles or path
     place = str(houses.node("mercy").folder)
     return houses.command(
         "ingest", place, str(path), "--patient-map", str(known), "--user", STAFF, "--json",
-        *options, code=code,
+        *options,
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_records_that_are_ingested_reach_the_patients_agent(houses: Processes) -
 
 def test_nodes_that_are_killed_at_any_moment_finish_what_they_began(houses: Processes) -> None:
     dice = random.Random(7)
-    path, known = _bundle(houses, 1)
+    path, _ = _bundle(houses, 1)
     # One record a bundle: many flows, of which some are under way at each kill.
     document = json.loads(path.read_bytes())
     people = [e for e in document["entry"] if e["resource"]["resourceType"] == "Patient"]
@@ -124,14 +124,7 @@ def test_nodes_that_are_killed_at_any_moment_finish_what_they_began(houses: Proc
     for at, entry in enumerate(others):
         whole = {**document, "entry": [*people, entry]}
         (pieces / f"{at:02}.json").write_text(json.dumps(whole))
-    command = [
-        sys.executable, "-m", "app", "ingest", str(houses.node("mercy").folder), str(pieces),
-        "--patient-map", str(known), "--user", STAFF, "--json", "--no-wait",
-    ]  # fmt: skip
-    sent = subprocess.run(
-        command, cwd=ROOT, env=houses.environment, capture_output=True, check=True
-    )
-    count = _sent(json.loads(sent.stdout))
+    count = _sent(_ingest(houses, 1, "--no-wait", bundles=pieces))
     assert count == len(others) > 5
     for key in ("mercy", "agent", "notary"):
         time.sleep(dice.random() / 10)
@@ -177,7 +170,7 @@ def test_told_to_stop_a_node_ends_well_and_starts_again(
 
 
 def test_a_folder_has_one_owner(houses: Processes) -> None:
-    houses.command("node", str(houses.node("riverside").folder), code=2)
+    assert houses.run("node", str(houses.node("riverside").folder)) == 2
     assert houses.status("riverside", "/health") == 200
 
 
