@@ -166,9 +166,9 @@ class RecordSubject:
         holders: dict[Party, frozenset[str]] = {}
         for record in _records(ledger):
             holders[record.custodian] = frozenset({"custodian"})
-        for _, about in ledger.seals_of(About):
+        for patient in _patients(ledger):
             custodian = next(iter(holders))
-            enrolment, _ = self._enrolments.of_patient(step.unit, custodian, about.patient)
+            enrolment, _ = self._enrolments.of_patient(step.unit, custodian, patient)
             holders[enrolment.agent] = frozenset({"agent"})
         if not ledger.outputs:  # an erasure names nobody: whoever holds what it ends
             for item in ledger.inputs:
@@ -196,9 +196,10 @@ class RecordSubject:
     def accept(self, step: Step, checked: CheckedTransaction) -> None:
         """Every patient of new records is enrolled at their custodian. Raises NotEnrolled."""
         ledger = checked.ledger
-        for _, about in ledger.seals_of(About):
-            for record in _records(ledger):
-                self._enrolments.of_patient(step.unit, record.custodian, about.patient)
+        custodians = dict.fromkeys(record.custodian for record in _records(ledger))
+        for patient in _patients(ledger):
+            for custodian in custodians:
+                self._enrolments.of_patient(step.unit, custodian, patient)
 
     def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
         ledger = verified.checked.ledger
@@ -218,10 +219,15 @@ class RecordSubject:
     def _described(self, step: Step, ledger: LedgerTransaction) -> dict[int, tuple[str, Content]]:
         """What this node calls the patient of each new record that concerns it, and what the record is."""
         described = {}
-        for seal, about in ledger.seals_of(About):
+        patients = _patients(ledger)
+        if patients:
             custodian = _records(ledger)[0].custodian
-            _, local = self._enrolments.of_patient(step.unit, custodian, about.patient)
-            described[seal.sealed.about.index] = (local, about.content)
+            names = {
+                patient: self._enrolments.of_patient(step.unit, custodian, patient)[1]
+                for patient in patients
+            }
+            for seal, about in ledger.seals_of(About):
+                described[seal.sealed.about.index] = (names[about.patient], about.content)
         for _, moved in ledger.seals_of(TransferredContent):
             local_name = self._name_in_transfer(step, ledger)
             if local_name is not None:
@@ -347,6 +353,11 @@ class RecordSubject:
         abouts = [About(PatientId(row[0]), CONTENT.decode(row[1])) for row in rows]
         places = seal_places(command, len(rows))
         return tuple(p.holds(encode(about)) for p, about in zip(places, abouts, strict=True))
+
+
+def _patients(ledger: LedgerTransaction) -> list[PatientId]:
+    """Whom new records are about, each once: a batch of a thousand is mostly of one patient."""
+    return list(dict.fromkeys(about.patient for _, about in ledger.seals_of(About)))
 
 
 def _records(ledger: LedgerTransaction) -> list[MedicalRecord]:
