@@ -104,7 +104,19 @@ class AlreadyConsumed(NotCommitted):
 async def collect_signatures(
     flow: FlowContext, held: Held, sessions: tuple[FlowSession, ...]
 ) -> None:
-    """Get the missing signatures, one session a signer; afterwards every signer holds all of them durably."""
+    """Get the missing signatures, one session a signer; afterwards every signer holds all of them durably.
+
+    Where one does not come, the draft goes once the notary says that it never will be committed: a signer who has all
+    others' may have asked. Raises WindowLapsed then, and parks where he did.
+    """
+    try:
+        await _collect(flow, held, sessions)
+    except (TimedOut, SessionLost, SessionEnded, CounterpartyFailed, MalformedBytes) as gone:
+        await _ask_for_fate(flow, held)
+        raise Parked("a signer had it notarised alone, and has to bring it") from gone
+
+
+async def _collect(flow: FlowContext, held: Held, sessions: tuple[FlowSession, ...]) -> None:
     flow.progress("collecting signatures")
     for session in sessions:
         session.send(Proposal(held.tx), (transaction_part(held.tx, session.counterparty),))
