@@ -12,7 +12,7 @@ from app.subjects.enrolment import Enrolments
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.subject import Step
-from app.vault.vault import NotHeld
+from app.vault.vault import NotConcerned, NotHeld
 from flows.flow import FlowRefused
 from flows.notices import InForce, InForceSince, Letter
 from flows.services import Done
@@ -238,8 +238,10 @@ class Statements:
         step.unit.execute(_CLOSE, {"id": ref.tx, "index": ref.index, "closed": step.now})
 
     def note_in_force(self, step: Step, said: InForceSince, peer: Party) -> Done:
-        """Keep a party's *in force since*, which the patient sees. Raises InvalidSignature."""
+        """Keep a party's *in force since*, which the patient sees. Raises InvalidSignature, NotConcerned."""
         statement = said.statement
+        if not self.vault.is_holder(step.unit, peer, statement.tx):
+            raise NotConcerned
         parameters = self._ground.in_force(step.now)
         keys = self._ground.directory.identity_keys(Party(statement.party), step.now)
         if statement.party != peer or said.signature.key not in keys:
