@@ -54,7 +54,7 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_op
 @cli.command(context_settings=_PASSED_ON, add_help_option=False)
 def demo(context: typer.Context) -> None:
     """A network of five nodes on this machine, with invented patients; --help says more."""
-    raise typer.Exit(_run("app.demo.story", context.args))
+    raise typer.Exit(_run("app.demo.command", context.args))
 
 
 @cli.command(context_settings=_PASSED_ON, add_help_option=False)

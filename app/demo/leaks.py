@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.demo.loading import Chart
-from app.demo.network import DemoNetwork
+from app.demo.network import FOUNDER, DemoNetwork
 from app.demo.people import Person
 from app.demo.scan import Canary, Scanner, Sighting
 from app.demo.story import Finding
 from app.demo.town import REED
 from app.samples import SAMPLE_PATIENTS
 
-LOGS = "logs"
+LOGS, PROOFS = "logs", "proofs"
 COMMON_CODE = "4548-4"
 SIGHTINGS_SHOWN = 5
 
@@ -57,9 +57,9 @@ def placed_canaries(charts: Iterable[Chart], patients: Iterable[Person]) -> list
         )
         for each in patients
     ]
-    reed = frozenset({"mercy", "riverside", "agent"})
+    reed = frozenset({"mercy", "riverside", "agent", PROOFS})
     found.append(Placed(Canary("name of the clinician", REED.shown_as.encode()), reed))
-    everybody = frozenset({"mercy", "riverside", "northside", "agent"})
+    everybody = frozenset({"mercy", "riverside", "northside", "agent", PROOFS})
     found.append(Placed(Canary("a clinical code", COMMON_CODE.encode()), everybody))
     return found
 
@@ -74,19 +74,19 @@ def documents_of(charts: Iterable[Chart], most: int) -> list[Placed]:
 
 
 def leaks(network: DemoNetwork, placed: Iterable[Placed]) -> list[Finding]:
-    """Scan the folders of all nodes, which are stopped, and their logs."""
+    """Scan the folders of all nodes, running or not, their logs, the founder's keys and the proofs that were made."""
     wanted = list(placed)
     scanner = Scanner(each.canary for each in wanted)
     allowed = {each.canary.name: each.at for each in wanted}
     findings: list[Finding] = []
     seen = set[str]()
-    for key in (*(node.key for node in network.nodes), LOGS):
+    for key in (*(node.key for node in network.nodes), FOUNDER, LOGS, PROOFS):
         sightings = scanner.scan(network.root / key)
         seen |= {each.canary for each in sightings}
         strays = [each for each in sightings if key not in allowed[each.canary]]
         findings.append(
             Finding(
-                f"in the folder of {key}: nothing of a patient that does not belong there",
+                f"{key}: nothing of a patient that does not belong there",
                 "nothing",
                 _told(strays, network.root) or "nothing",
                 not strays,

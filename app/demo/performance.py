@@ -12,7 +12,7 @@ from time import monotonic
 
 from app import samples
 from app.demo.killing import kill_through
-from app.demo.leaks import documents_of, leaks, placed_canaries
+from app.demo.leaks import PROOFS, documents_of, leaks, placed_canaries
 from app.demo.linking import linking
 from app.demo.loading import (
     Chart,
@@ -175,7 +175,7 @@ def _process_keys() -> tuple[str, ...]:
 
 def _tale(show: Performance, town: Town, proofs: Proofs, user: str, chart: Chart) -> Tale:
     elsewhere = Chart("riverside", f"RV-{chart.local_name.removeprefix('MH-')}", chart.given, ())
-    place = show.network.root / "proofs"
+    place = show.network.root / PROOFS
     place.mkdir(mode=0o700, exist_ok=True)
     return Tale(town, f"tale-{user}", user, chart, elsewhere, place, proofs, lambda _: None)
 
