@@ -79,7 +79,7 @@ def _everywhere(world: "World") -> None:
             continue
         for party in sorted(world.oracle.known[tx].holders):
             node = world.node_of(party)
-            if node is not None and tx not in recorded[node.me] and not world.may_lack(node, tx):
+            if node is not None and tx not in recorded[node.me] and not world.oracle.may_lack(node, tx):
                 what = f"{node.name} lacks {tx.hex()[:12]}"
                 raise Violation("in every participant's vault", what)
 
@@ -90,7 +90,7 @@ def _agreement(world: "World") -> None:
     for node in world.nodes.values():
         for tx, index, by in node.disk.execute(_STATES):
             other, before = said.setdefault((tx, index), (node.name, by))
-            if before != by and not world.may_lack(node, before or by):
+            if before != by and not world.oracle.may_lack(node, before or by):
                 what = f"{other} and {node.name} differ about {tx.hex()[:12]}:{index}"
                 raise Violation("participants agree", what)
 

@@ -12,6 +12,11 @@ from tests.simulation.observer import Account, Observer, Post
 from tests.simulation.village import Founding, Resident
 
 
+# Enrolments are agreed between two nodes and recorded nowhere else, so no peer's vault brings them back: a backup of
+# them must be kept with each, apart from the database's.
+NOT_ON_THE_LEDGER = ("enrolment", "enrolment_offer")
+
+
 @dataclass(slots=True)
 class Image:
     """A backup: what was durable at a moment, and what the observer knew of it."""
@@ -102,9 +107,14 @@ class SimNode:
     def restore(self) -> Image:
         """Put the image where the disk was; the process is dead. The new incarnation is the caller's to draw."""
         assert self.image is not None
-        image = self.image
-        self.disk.close()
+        image, lost = self.image, self.disk
         self.disk = image.disk.image()
+        for table in NOT_ON_THE_LEDGER:
+            rows = lost.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - a constant
+            if rows:
+                places = ",".join("?" * len(rows[0]))
+                self.disk.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)  # noqa: S608 - as above
+        lost.close()
         self.observer.account = image.account.copy()
         self.restored += 1
         return image

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 from random import Random
+from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.subjects.catalogue import CONTRACTS
-from flows.store import Status
+from flows.delivery import Deliver, TakeDelivery
+from flows.flow import Received
+from flows.store import FlowRow, Status
 from flows.turn import TurnResult
 from states.command import COMMAND
 from states.crypto.merkle import leaf_hash, root_of
@@ -13,7 +18,7 @@ from states.crypto.policy import keys_of
 from states.groups import Group
 from states.notarisation import ANSWER, Committed
 from states.receipt import LogEntry, ReceiptVerifier, entry_bytes, read_receipt
-from states.state import STATE_REF, StateRef
+from states.state import STATE_REF, TRANSACTION_STATE, StateRef, TransactionState
 from states.tearoff import open_tearoff
 from tests.simulation.canaries import Canaries
 from tests.simulation.node import SimNode
@@ -34,6 +39,7 @@ class Known:
     signers: frozenset[str]
     inputs: tuple[StateRef, ...]
     references: tuple[StateRef, ...]
+    is_consent: bool
 
 
 class Oracle:
@@ -49,9 +55,10 @@ class Oracle:
         self.places: dict[bytes, int] = {}
         self.consumed: dict[StateRef, tuple[int, int]] = {}
         self.lost: set[bytes] = set()
+        self.refused: set[tuple[str, bytes]] = set()
+        self.gone: dict[str, set[bytes]] = {}
         self._leaves: list[bytes] = []
         self._nullifiers: set[bytes] = set()
-        self.faults_by_status: dict[str, int] = {}
 
     # -- the wire --------------------------------------------------------------------------------------
 
@@ -80,8 +87,9 @@ class Oracle:
         vault = node.assembly.vault
         filtered = open_tearoff(vault.transaction(node.disk, tx).tearoff)
         inputs = tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.INPUTS))
-        outputs = [row[0] for row in node.assembly.vault.verifier.contracts.by_name.items()]
-        del outputs
+        states = [TRANSACTION_STATE.decode(c) for _, c in filtered.components(Group.OUTPUTS)]
+        is_consent = any(state.contract == "consent/1" for state in states)
+        states += [s for ref in inputs if (s := vault.state(node.disk, ref)) is not None]
         signers = {
             party
             for _, component in filtered.components(Group.COMMANDS)
@@ -90,21 +98,15 @@ class Oracle:
             if (party := self._world.founding.party_of(key)) is not None
         }
         return Known(
-            frozenset(self._concerned(node, tx, inputs)),
+            frozenset(self._concerned(states)),
             frozenset(map(str, signers)),
             inputs,
             tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.REFERENCES)),
+            is_consent,
         )
 
-    def _concerned(self, node: SimNode, tx: bytes, inputs: tuple[StateRef, ...]) -> set[str]:
+    def _concerned(self, states: list[TransactionState]) -> set[str]:
         """The parties that the states name; of a record, which names no agent, the one agent there is."""
-        from states.state import TRANSACTION_STATE  # noqa: PLC0415
-
-        assert node.assembly is not None
-        vault = node.assembly.vault
-        filtered = open_tearoff(vault.transaction(node.disk, tx).tearoff)
-        states = [TRANSACTION_STATE.decode(c) for _, c in filtered.components(Group.OUTPUTS)]
-        states += [s for ref in inputs if (s := vault.state(node.disk, ref)) is not None]
         found = {str(self._world.nodes["Agent"].me)}
         for state in states:
             data = CONTRACTS.states.decode(state.data)
@@ -207,15 +209,40 @@ class Oracle:
     def restoring(self, node: SimNode) -> None:
         """What only the disk that is now lost had, nobody can bring back."""
         assert node.image is not None
-        kept = _transactions(node.image.disk)
         others = [each for each in self._world.nodes.values() if each is not node]
-        for tx in _transactions(node.disk) - kept:
-            if not any(self._has(other, tx) for other in others):
-                self.lost.add(tx)
+        gone = _transactions(node.disk) - _transactions(node.image.disk)
+        self.gone.setdefault(node.name, set()).update(gone)
+        self.lost |= {tx for tx in gone if not any(self._has(other, tx) for other in others)}
+
+    def may_lack(self, node: SimNode, tx: bytes) -> bool:
+        """Whether nobody alive could bring the node this transaction whole, or what it rests on.
+
+        Of a consent only the agent sees everything: what its disk lost, no single peer can show it again.
+        """
+        if tx in self.lost:
+            return True
+        known = self.known.get(tx)
+        if known is None or not self._anybody_was_restored():
+            return False
+        if (node.name, tx) in self.refused:
+            return True
+        gone_here, gone_there = self.gone.get(node.name, ()), self.gone.get("Agent", ())
+        if known.is_consent and tx in gone_here and tx in gone_there:
+            return True
+        return any(self.may_lack(node, ref.tx) for ref in (*known.inputs, *known.references))
+
+    def _anybody_was_restored(self) -> bool:
+        return any(node.restored for node in self._world.nodes.values())
+
+    def ended(self, node: SimNode, row: FlowRow) -> None:
+        """Note a delivery that was refused because a restore cut an enrolment in half.
+
+        The agent had signed, the custodian's side of the session was lost: only the desk can enrol anew.
+        """
+        if row.tag == TakeDelivery.name and row.why.startswith("NotEnrolled"):
+            said = msgspec.msgpack.decode(row.args, type=Received)
+            self.refused.add((node.name, msgspec.msgpack.decode(said.body, type=Deliver).tx))
 
 
-def _transactions(disk: "SimNode | object") -> set[bytes]:
-    import sqlite3  # noqa: PLC0415
-
-    assert isinstance(disk, sqlite3.Connection)
+def _transactions(disk: Connection) -> set[bytes]:
     return {row[0] for row in disk.execute("SELECT tx FROM ledger_tx")}

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from flows.store import Status
 from tests.simulation.faults import Fault, Met
 from tests.simulation.judgement import judge
+from tests.simulation.mallory import Mallory
 from tests.simulation.observer import Violation, observing
 from tests.simulation.workload import Workload
 from tests.simulation.world import World
@@ -98,7 +99,7 @@ def _plan(world: World, active: int) -> None:
     if Fault.CUT in world.swarm:
         world.after(500, cut)
     if Fault.MALLORY in world.swarm:
-        world.let_stranger_act(end)
+        Mallory(world).act_until(end)
 
 
 def _operate(world: World) -> None:

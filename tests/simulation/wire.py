@@ -173,6 +173,8 @@ class Wire:
         if not link.is_up or link.number != frame.link or receiver.assembly is None:
             return
         if self._is_cut(sender, receiver):
+            if frame.what == "hello":  # a connection without both is none: its deadline ends it
+                self.drop(sender, receiver)
             return
         engine = receiver.assembly.engine
         try:

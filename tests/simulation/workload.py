@@ -30,7 +30,6 @@ from states.subjects.codes import Category
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.disk import DiskFull, Killed
-from tests.simulation.faults import Fault
 from tests.simulation.node import SimNode
 from tests.simulation.observer import present
 
@@ -76,7 +75,6 @@ class Workload:
         self._desks: list[Desk] = []
         self._marks: dict[bytes, tuple[str, str]] = {}  # commitment → (mark of its code, category)
         self._agent = world.nodes["Agent"]
-        self._batches: dict[str, list[str]] = {}
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
             (4, self.publish),
@@ -219,7 +217,6 @@ class Workload:
             if name == local:
                 batch = self._stage(node, patient, local, 1)
                 if batch is not None:
-                    self._let_grantees(node)
                     self._launch(node, AmendRecord(ref, batch))
 
     def transfer(self) -> None:
@@ -237,9 +234,6 @@ class Workload:
             "SELECT commitment FROM record WHERE tx = ? AND idx = ?", (ref.tx, ref.index)
         )
         return [self._marks[row[0]] for row in rows if row[0] in self._marks]
-
-    def _let_grantees(self, node: SimNode) -> None:
-        del node
 
     # -- what a patient says -----------------------------------------------------------------------------
 
@@ -324,6 +318,3 @@ class Workload:
         organisation = self._world.nodes[self._random.choice(RECIPIENTS)]
         self._launch(self._agent, FindPractitioner(organisation.me, "Dr Nobody"))
 
-
-def swarm_has(world: "World", fault: Fault) -> bool:
-    return fault in world.swarm

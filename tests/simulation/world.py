@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from app.storage.flow_store import SqliteFlowStore
 from flows.envelope import Kind
@@ -41,7 +41,11 @@ Line = tuple[int, tuple[object, ...]]
 class World:
     """Nodes, wire, notary, time. Everything that happens is an event; the same seed gives the same events."""
 
+    present: ClassVar["World | None"] = None
+    """The one that runs: what a planted fault breaks out into."""
+
     def __init__(self, seed: int, directory: Path | None = None) -> None:
+        World.present = self
         self.seed = seed
         self.chance = Random(f"{seed}/chance")
         self.now = START
@@ -169,6 +173,7 @@ class World:
             row = node.assembly.engine.flow(finished.flow) if node.assembly else None
             if row is not None:
                 self.tell(node.name, "ended", row.tag, finished.status.name, row.why)
+                self.oracle.ended(node, row)
         self.wire.send(node, result)
         for question in result.questions:
             self.ask(node, question)
@@ -268,6 +273,8 @@ class World:
         self.notary.away_until = 0
         for node in self.nodes.values():
             self.start(node)
+            if node.assembly is not None:
+                node.assembly.engine.disconnected(self.stranger.party)
             self.wake(node)
         self._connect_all()
 
@@ -286,15 +293,6 @@ class World:
         self.tell("cut", cut, "for", until - self.now)
         for pair in cut:
             self.wire.cut[pair] = until
-
-    def let_stranger_act(self, until: int) -> None:
-        """Let the malicious peer do what it can until then."""
-        del until
-
-    def may_lack(self, node: SimNode, tx: bytes) -> bool:
-        """Whether nobody who lives could bring the node this transaction any more."""
-        del node
-        return tx in self.oracle.lost
 
     # -- the notary ------------------------------------------------------------------------------------
 

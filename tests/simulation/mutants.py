@@ -1,0 +1,239 @@
+"""Ten faults planted in the running code, each of which the simulation must notice (`--mutants` makes the table)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import notaries.memory
+import notaries.request
+import notaries.sqlite
+from app.storage.flow_store import SqliteFlowStore
+from app.subjects.handover import Handover
+from app.vault.subject import Step
+from flows.arrivals import Arrivals
+from flows.engine import Engine
+from flows.envelope import Envelope
+from flows.finality import AllSigned, about
+from flows.flow import AskNotary, FlowContext, FlowSession
+from flows.post_office import PostOffice
+from flows.services import AddSignatures, Held, OwnSignatures, Signatures, transaction_part
+from flows.store import JournalRow
+from flows.subjects import disclosure, record
+from flows.subjects.blob import Release, ReleaseKeys
+from flows.turn import TurnResult
+from notaries.memory import MemoryProvider
+from notaries.settlement import Facts, Settlement, settle
+from notaries.sqlite import SqliteProvider
+from notaries.uniqueness import CommitRequest, Outcome
+from states.encoding import encode
+from states.identity import Party
+from states.notarisation import Committed, WindowClosed
+from tests.simulation.world import World
+
+Plant = Callable[[Callable[[object, str, object], None]], None]
+"""Told how to replace an attribute; it is put back afterwards."""
+
+
+class Mutant(NamedTuple):
+    """A fault, what it does, and a seed that is known to find it."""
+
+    name: str
+    what: str
+    plant: Plant
+    seed: int
+
+
+def _world_of(engine: Engine[object]) -> World:
+    world = World.present
+    assert world is not None, "a mutant lives in a simulation"
+    del engine
+    return world
+
+
+# -- the engine ----------------------------------------------------------------------------------------
+
+
+def _ack_before_durable(replace: Callable[[object, str, object], None]) -> None:
+    original = Engine.deliver
+
+    def deliver(self: Engine[object], peer: Party, envelopes: Sequence[Envelope]) -> None:
+        original(self, peer, envelopes)
+        world = _world_of(self)
+        node = world.node_of(self._around.me)
+        office = self._office.of(peer)
+        if node is not None and office.ready:
+            for each in envelopes:
+                if each.number == office.received + 1:
+                    world.wire.acknowledge(node, peer, each.number)
+
+    replace(Engine, "deliver", deliver)
+
+
+def _deduplication_broken(replace: Callable[[object, str, object], None]) -> None:
+    original = PostOffice.takes
+
+    def takes(self: PostOffice, peer: Party, number: int) -> bool:
+        return original(self, peer, number) or (self.of(peer).ready and number > 0)
+
+    def never_seen(self: SqliteFlowStore, peer: str, session: bytes) -> bool:
+        del self, peer, session
+        return True
+
+    replace(PostOffice, "takes", takes)
+    replace(SqliteFlowStore, "bury", never_seen)
+    replace(Arrivals, "_is_open", lambda _self, _peer, _key: False)
+
+
+def _journal_off_by_one(replace: Callable[[object, str, object], None]) -> None:
+    original = SqliteFlowStore.journal
+
+    def journal(self: SqliteFlowStore, flow: bytes) -> list[JournalRow]:
+        return original(self, flow)[:-1]
+
+    replace(SqliteFlowStore, "journal", journal)
+
+
+def _send_before_commit(replace: Callable[[object, str, object], None]) -> None:
+    def turn(self: Engine[object]) -> TurnResult:
+        now = self._runner.now = self._clock()
+        self._office.resend(now)
+        for flow in self._runner.waiting.due(now):
+            self._queue.append(lambda flow=flow: self._on_time(flow))  # type: ignore[misc]  # bound now
+        self.store.begin()
+        try:
+            for _ in range(min(len(self._queue), 32)):
+                self._queue.popleft()()
+            self._office.write(self._runner.changes.batch)
+            self._runner.changes.flush()
+            result = self._result(now)
+            world = _world_of(self)
+            node = world.node_of(self._around.me)
+            assert node is not None
+            world.wire.send(node, result)
+            self.store.commit()
+        except BaseException:
+            self.store.rollback()
+            self.restore()
+            raise
+        return TurnResult(
+            {}, {}, result.questions, result.started, result.finished, result.progress
+        )
+
+    replace(Engine, "turn", turn)
+
+
+# -- finality and release --------------------------------------------------------------------------------
+
+
+async def _asks_early(flow: FlowContext, held: Held, sessions: tuple[FlowSession, ...]) -> None:
+    for session in sessions:
+        session.send(disclosure.Proposal(held.tx), (transaction_part(held.tx, session.counterparty),))
+    await AskNotary("notarise", held.tx)
+    for session in sessions:
+        brought = await session.receive(Signatures, held.until)
+        await AddSignatures(session.counterparty, brought.check(about(held.tx)))
+    if len(sessions) > 1:
+        every = await OwnSignatures(held.tx)
+        for session in sessions:
+            session.send(every)
+        for session in sessions:
+            (await session.receive(AllSigned, held.until)).check(about(held.tx))
+
+
+def _finality_early(replace: Callable[[object, str, object], None]) -> None:
+    for module in (disclosure, record):
+        replace(module, "collect_signatures", _asks_early)
+
+
+def _release_blind(replace: Callable[[object, str, object], None]) -> None:
+    original = Handover.release
+
+    def release(self: Handover, step: Step, request: ReleaseKeys) -> Release:
+        found = original(self, step, request)
+        if found.outcome != "ask-liveness":
+            return found
+        return Release("released", part=step.put_part(encode(self._wrapped(step, request.tx))))
+
+    replace(Handover, "release", release)
+
+
+# -- the notary ------------------------------------------------------------------------------------------
+
+
+def _id_not_first(replace: Callable[[object, str, object], None]) -> None:
+    def committed(_self: Facts, _requests: Sequence[CommitRequest]) -> Mapping[bytes, int]:
+        return {}
+
+    replace(MemoryProvider, "committed", committed)
+    replace(SqliteProvider, "committed", committed)
+
+
+def _window_first(replace: Callable[[object, str, object], None]) -> None:
+    def late(requests: Sequence[CommitRequest], now: int, first: int, facts: Facts) -> Settlement:
+        settled = settle(requests, now, first, facts)
+        for at, request in enumerate(requests):
+            if now >= request.closes:
+                settled.answers[at] = WindowClosed(now)
+        return settled
+
+    replace(notaries.memory, "settle", late)
+    replace(notaries.sqlite, "settle", late)
+
+
+def _no_lock_check(replace: Callable[[object, str, object], None]) -> None:
+    replace(notaries.request, "open_lock", lambda _opening, _ref: None)
+
+
+def _no_head_lock(replace: Callable[[object, str, object], None]) -> None:
+    """Two sequencers read the same head, and both write: each request sees the facts of before the batch."""
+
+    def commit(
+        self: MemoryProvider, requests: Sequence[CommitRequest], now: int
+    ) -> list[Outcome]:
+        now = max(now, self._clock)
+        read = [settle([each], now, self._head.size, self) for each in requests]
+        outcomes: list[Outcome] = []
+        for settled in read:
+            settled.first = self._head.size
+            new = self._place(settled, now) if settled.placed else ()
+            outcomes += [
+                answer
+                if not isinstance(answer, int)
+                else Committed(new[0] if new else self._served.receipt(answer, self._head))
+                for answer in settled.answers
+            ]
+        self._clock = now
+        return outcomes
+
+    replace(MemoryProvider, "commit", commit)
+
+
+MUTANTS = (
+    Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 0),
+    Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 0),
+    Mutant("id not looked up first", "a repeated request is a new one", _id_not_first, 0),
+    Mutant("window before id", "a late repetition finds its window closed", _window_first, 0),
+    Mutant("lock check missing", "the notary opens no lock", _no_lock_check, 0),
+    Mutant("journal off by one", "a replay leaves out the last answer", _journal_off_by_one, 0),
+    Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 0),
+    Mutant("release without liveness", "keys without the notary's word", _release_blind, 0),
+    Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 0),
+    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 0),
+)
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """Let the mutant live for a while."""
+    before: list[tuple[object, str, object]] = []
+
+    def replace(owner: object, name: str, new: object) -> None:
+        before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, new)
+
+    mutant.plant(replace)
+    try:
+        yield
+    finally:
+        for owner, name, old in reversed(before):
+            setattr(owner, name, old)
