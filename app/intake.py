@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 
-from app.blobs.cipher import seal
+from app.blobs.cipher import Sealed, seal
 from app.blobs.store import BlobStore
 from app.fhir.resource import FhirResource
 from app.keystore.keys import KeyStore
@@ -12,7 +12,7 @@ from app.storage.database import transaction
 from app.subjects.enrolment import Enrolments
 from app.subjects.record import BATCH_MAX, RecordSubject, Staged
 from states.errors import OverLimit
-from states.identity import Party
+from states.identity import Party, PatientId
 
 BATCH_ID_SIZE = 16
 
@@ -42,26 +42,31 @@ class Intake:
         if len(documents) > BATCH_MAX:
             raise OverLimit("documents of a batch", len(documents), BATCH_MAX)
         patient = self._enrolments.of_local(db, self._me, local).patient
-        staged = []
-        for document in documents:
-            key = self._keys.new_data_key()
-            sealing = seal(io.BytesIO(document.data), key)
-            self._blobs.put(sealing)
-            sealed = sealing.sealed
-            staged.append(
-                Staged(
-                    patient=patient,
-                    local=local,
-                    content=document.content,
-                    commitment=sealed.commitment,
-                    blob=sealed.cid,
-                    size_class=sealed.size_class,
-                    length=sealed.length,
-                    key=self._keys.wrap_at_rest(key, sealed.commitment),
-                    resource_id=document.id or "",
-                )
-            )
-        return staged
+        keys = [self._keys.new_data_key() for _ in documents]
+        sealings = [
+            seal(io.BytesIO(document.data), key)
+            for document, key in zip(documents, keys, strict=True)
+        ]
+        self._blobs.put_all(sealings)
+        return [
+            self._staged(patient, local, document, key, sealing.sealed)
+            for document, key, sealing in zip(documents, keys, sealings, strict=True)
+        ]
+
+    def _staged(
+        self, patient: PatientId, local: str, document: FhirResource, key: bytes, sealed: Sealed
+    ) -> Staged:
+        return Staged(
+            patient=patient,
+            local=local,
+            content=document.content,
+            commitment=sealed.commitment,
+            blob=sealed.cid,
+            size_class=sealed.size_class,
+            length=sealed.length,
+            key=self._keys.wrap_at_rest(key, sealed.commitment),
+            resource_id=document.id or "",
+        )
 
     def stage(self, db: Connection, staged: Sequence[Staged]) -> bytes:
         """Put sealed documents where `PublishRecords` finds them, durably; return the batch's id."""

@@ -20,15 +20,19 @@ class MemoryBlobStore:
     def put(self, chunks: Iterable[bytes], expected: str | None = None) -> str:
         """See BlobStore.put."""
         wanted = Cid.parse(expected) if expected is not None else None
-        data = bytearray()
-        for chunk in chunks:
-            data += chunk
-            if len(data) > BLOB_BYTES_MAX:
-                raise OverLimit("blob in bytes", len(data), BLOB_BYTES_MAX)
-        cid = cid_of([bytes(data)])
+        data = _gathered(chunks)
+        cid = cid_of([data])
         check_cid(cid, wanted)
+        return self._keep(cid, data)
+
+    def put_all(self, blobs: Iterable[Iterable[bytes]]) -> list[str]:
+        """See BlobStore.put_all."""
+        whole = [_gathered(chunks) for chunks in blobs]
+        return [self._keep(cid_of([data]), data) for data in whole]
+
+    def _keep(self, cid: Cid, data: bytes) -> str:
         self._orphans.put(str(cid))
-        self._blobs[cid] = bytes(data)
+        self._blobs[cid] = data
         self._reader.forget(cid)
         return str(cid)
 
@@ -78,3 +82,12 @@ class _Dictionary:
         if blob is None:
             raise BlobMissing(str(cid))
         return blob[start : start + size]
+
+
+def _gathered(chunks: Iterable[bytes]) -> bytes:
+    data = bytearray()
+    for chunk in chunks:
+        data += chunk
+        if len(data) > BLOB_BYTES_MAX:
+            raise OverLimit("blob in bytes", len(data), BLOB_BYTES_MAX)
+    return bytes(data)

@@ -25,6 +25,12 @@ class BlobStore(Protocol):
         if `chunks` or the disk fails, nothing is kept.
         """
 
+    def put_all(self, blobs: Iterable[Iterable[bytes]]) -> list[str]:
+        """Keep many blobs and return their CIDs, in order; all are durable when it returns.
+
+        Costs far less than one `put` after another where the disk is slow to sync. Raises as `put`; then none is kept.
+        """
+
     def size(self, cid: str) -> int:
         """Return the bytes of a blob; BlobMissing if there is none."""
 
