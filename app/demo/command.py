@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.demo.performance import FolderRefused, Options, perform
+from app.demo.performance import PROCESSES, FolderRefused, Options, perform
 from app.demo.processes import NodeFailed
+from app.demo.story import STEPS
 from app.demo.telling import Teller
 from app.operations.ownership import FolderOwned, owning
 
 FOLDER = Path(".carecord") / "demo"
+EVERY = tuple(f"{step.name}:{process}" for process in PROCESSES for step in STEPS)
 PASSED, FAILED, USAGE = 0, 1, 2
 
 
@@ -41,7 +43,7 @@ async def _run(options: Options, teller: Teller) -> int:
     try:
         await perform(options, teller)
     except asyncio.CancelledError:
-        if options.check or options.kill:
+        if options.is_judged:
             return FAILED  # it was not finished
         raise KeyboardInterrupt from None
     teller.verdict()
@@ -67,12 +69,19 @@ def _options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--kill", action="store_true", help="as --check; then kill each process at each step"
     )
+    parser.add_argument(
+        "--kill-at",
+        action="append",
+        default=[],
+        metavar="STEP:PROCESS",
+        help="the same at these steps only",
+    )
     parser.add_argument("--seed", type=int, default=1, help="chooses the moments of --kill (1)")
     parser.add_argument("--keep", action="store_true", help="put the last demonstration aside")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where it lives ({FOLDER})")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     given = parser.parse_args(list(arguments))
-    if given.json and not (given.check or given.kill):
+    if given.json and not (given.check or given.kill or given.kill_at):
         parser.error("--json goes with --check or --kill")
     bundles = given.bundles
     if bundles is not None and not bundles.is_dir():
@@ -81,11 +90,18 @@ def _options(arguments: Sequence[str]) -> Options:
         folder=given.folder.resolve(),
         bundles=bundles,
         check=given.check,
-        kill=given.kill,
+        cases=_cases(parser, [*given.kill_at, *(EVERY if given.kill else ())]),
         keep=given.keep,
         as_json=given.json,
         seed=given.seed,
     )
+
+
+def _cases(parser: argparse.ArgumentParser, named: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    unknown = [each for each in named if each not in EVERY]
+    if unknown:
+        parser.error(f"{unknown[0]} is no step and process, as in {EVERY[0]}")
+    return tuple((step, process) for step, _, process in (each.partition(":") for each in named))
 
 
 if __name__ == "__main__":

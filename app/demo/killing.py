@@ -14,6 +14,14 @@ FOUND_CHARS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """When to kill. `took`: how long the steps last undisturbed (s)."""
+
+    took: Mapping[str, float]
+    random: Random
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """A process killed at a step. `moment`: during the step, or just after it had ended."""
 
@@ -29,40 +37,46 @@ class Kill:
 async def kill_through(
     tale: Tale,
     process: str,
-    took: Mapping[str, float],
-    random: Random,
+    steps: frozenset[str],
+    plan: Plan,
     told: Callable[[Kill], None],
 ) -> None:
-    """Play the whole story, and kill `process` once at each step. `took`: how long steps last undisturbed (s)."""
+    """Play the whole story, and kill `process` once at each of these steps."""
     for step in STEPS:
-        kill = await _at_step(step, tale, process, took.get(step.name, 0.0), random)
-        told(kill)
+        kill = await _at_step(step, tale, process if step.name in steps else None, plan)
+        if kill.process or not kill.holds:
+            told(kill)
         if not kill.holds:
             return  # what follows rests on it
 
 
-async def _at_step(step: Step, tale: Tale, process: str, usual: float, random: Random) -> Kill:
+async def _at_step(step: Step, tale: Tale, process: str | None, plan: Plan) -> Kill:
+    """Play a step and kill a process, or none, meanwhile."""
     nodes = tale.town.processes
-    after = random.uniform(0, max(usual, BRIEF_SECONDS))
     began = monotonic()
     playing = asyncio.create_task(play(step, tale))
-    await asyncio.wait({playing}, timeout=after)
-    moment = "after " if playing.done() else "during"
-    killed = monotonic()
-    await nodes.kill(process)
-    await nodes.start(process)
+    moment = "not at all"
+    after = 0.0
+    if process is not None:
+        usual = plan.took.get(step.name, 0.0)
+        await asyncio.wait({playing}, timeout=plan.random.uniform(0, max(usual, BRIEF_SECONDS)))
+        moment = "after " if playing.done() else "during"
+        after = monotonic() - began
+        await nodes.kill(process)
+        await nodes.start(process)
     try:
         findings = await playing
-        await nodes.ready(process)
+        if process is not None:
+            await nodes.ready(process)
     except NodeFailed as failed:
         playing.cancel()
         findings = [Finding("the node starts again", "ready", str(failed), holds=False)]
     wrong = [f"{each.claim}: {each.found}" for each in findings if not each.holds]
     return Kill(
         step=step.name,
-        process=process,
+        process=process or "",
         moment=moment,
-        after_ms=(killed - began) * 1_000,
+        after_ms=after * 1_000,
         seconds=monotonic() - began,
         holds=not wrong,
         found="; ".join(wrong)[:FOUND_CHARS_MAX],

@@ -13,7 +13,7 @@ from pathlib import Path
 from app.config import usual_folders
 from app.demo.network import DemoNetwork
 from app.demo.story import Finding
-from app.node import DATABASE
+from app.node_folder import DATABASE
 from notaries.sqlite import LOG_NAME
 from notaries.uniqueness import OUTPUT_BITS
 from states.groups import Group
