@@ -1,6 +1,7 @@
 """SQL text from SQLModel tables and Core statements: compiled once, executed by the driver without the ORM."""
 
 import re
+from functools import cache
 
 from sqlalchemy import Executable, Table
 from sqlalchemy.dialects import sqlite
@@ -28,9 +29,10 @@ def table_of(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
-def creation(*models: type[SQLModel]) -> list[str]:
+@cache
+def creation(*models: type[SQLModel]) -> tuple[str, ...]:
     """Return the statements that create the tables of these models and their indexes, once."""
-    texts = []
+    texts: list[str] = []
     for model in models:
         table = table_of(model)
         texts.append(str(CreateTable(table, if_not_exists=True).compile(dialect=_DIALECT)))
@@ -38,4 +40,4 @@ def creation(*models: type[SQLModel]) -> list[str]:
             str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         ]
-    return texts
+    return tuple(texts)
