@@ -123,4 +123,10 @@ class Documents:
                     f"tokens: more than the limit of {allowed}",
                     {"limit": "tokens", "allowed": allowed},
                 ) from refused
+            if "nested too deeply" in refused.message:  # its own recursion limit, far above ours
+                raise ApiError(
+                    ErrorCode.LIMIT_EXCEEDED,
+                    "the document nests too deeply",
+                    {"limit": "depth", "allowed": self._limits.depth_max},
+                ) from refused
             raise InvalidDocument(ErrorCode.GRAPHQL_PARSE_FAILED, (refused,)) from refused

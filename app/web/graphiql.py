@@ -1,5 +1,6 @@
 """GraphiQL, served whole from this node: no script, style or font from anywhere else."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,26 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from app.graphql.example import ExampleQuery
 
 STATIC = Path(__file__).parent / "static"
+
+
+class KeptFiles(StaticFiles):
+    """Files that a browser keeps and asks about anew: they are the same for everybody, until the node is updated."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
@@ -29,7 +46,7 @@ def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
 
     static = Mount(
         "/static",
-        StaticFiles(directory=STATIC, follow_symlink=False),
+        KeptFiles(directory=STATIC, follow_symlink=False),
         name="static",
         middleware=[Middleware(GZipMiddleware, minimum_size=2_048)],
     )

@@ -34,8 +34,13 @@ EXAMPLES: Sequence[ExampleQuery] = (
         "query WhoLooked {\n"
         "  whoLooked(first: 20) { nodes {\n"
         "    at organisation { name } reader { shownAs role purpose } outcome emergency\n"
-        "    items { kind category day } evidence } }\n"
+        "    items { kind category day } } }\n"
         "  lookAlarms { nodes { at organisation { name } words settledAt } } }",
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
+        "Proof of who looked last, as `carecord verify` takes it, in Base64",
+        "query Proof { whoLooked(first: 1) { nodes { at organisation { name } bundle } } }",
         role=Role.PATIENT,
     ),
     ExampleQuery(

@@ -59,7 +59,12 @@
     return Boolean(chosen) && chosen.operation === "subscription";
   }
 
+  const signInFirst = {
+    errors: [{ message: "Sign in first, above.", extensions: { code: "UNAUTHENTICATED" } }],
+  };
+
   async function fetcher(params, options) {
+    if (!token) return signInFirst; // the node would say no more, and the console would be red
     if (isSubscription(params, options)) return events(params);
     const response = await post(params, "application/graphql-response+json, application/json;q=0.9");
     return response.json();

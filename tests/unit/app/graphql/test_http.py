@@ -255,9 +255,18 @@ def test_graphiql_comes_whole_from_this_node(live: Live) -> None:
     for name in ("graphiql.min.js", "page.js", "page.css", "react.production.min.js"):
         assert f"/static/graphiql/{name}".encode() in page.body
         assert ask(live, "GET", f"/static/graphiql/{name}").status == 200
+    assert page.headers["cache-control"] == "no-store"
     examples = ask(live, "GET", "/graphiql/examples.json", user=None)
     laid_out = {"title": "Hello", "query": "{\n  hello\n}", "variables": "", "role": None}
     assert examples.said() == [laid_out]
+
+
+def test_a_browser_keeps_static_files_and_asks_whether_they_are_still_the_same(live: Live) -> None:
+    path = "/static/graphiql/page.js"
+    first = ask(live, "GET", path, user=None)
+    assert first.headers["cache-control"] == "no-cache"
+    again = ask(live, "GET", path, user=None, if_none_match=first.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
 
 
 def test_static_files_do_not_lead_out_of_their_folder(live: Live) -> None:
