@@ -10,11 +10,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from app.bench.document import measure_document
 from app.bench.finality import measure_finality
 from app.bench.flow_steps import measure_flow_steps
 from app.bench.notary import NotaryBench
 from app.bench.primitives import Yardstick
 from app.bench.publication import measure_publication
+from app.bench.resting import measure_resting
 from app.bench.result import Report, Result
 
 QUICK = (10_000, 1_000_000)
@@ -33,6 +35,8 @@ BENCHES: dict[str, Bench] = {
     "flows": lambda yardstick, _: measure_flow_steps(yardstick),
     "finality": lambda yardstick, _: measure_finality(yardstick),
     "publication": lambda yardstick, _: measure_publication(yardstick),
+    "resting": lambda yardstick, _: measure_resting(yardstick),
+    "document": lambda yardstick, _: measure_document(yardstick),
 }
 
 
