@@ -43,6 +43,7 @@ class Processes:
             "CARECORD_PASSPHRASE": DEMO_PASSPHRASE,
             "CARECORD_PASSWORD": PASSWORD,
         }
+        self.cpu_at_ready: dict[str, float] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def node(self, key: str) -> DemoNode:
@@ -69,6 +70,7 @@ class Processes:
             assert self._running[key].poll() is None, self.log(key).read_text()[-2_000:]
             assert time.monotonic() < until, f"{key} is not ready"
             time.sleep(0.05)
+        self.cpu_at_ready[key] = cpu_seconds(self.pid(key))
 
     def status(self, key: str, path: str) -> int:
         """Return the status of an answer; 0 where there is none."""

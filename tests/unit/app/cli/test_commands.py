@@ -1,0 +1,190 @@
+"""Claims about `carecord …`: what commands print, and the exit codes that scripts go by."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from app.cli.application import main
+from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, make_network
+from app.node_folder import clock
+
+PASSWORD = "a password for one test"
+
+
+class Run(Protocol):
+    """Runs a command in this process; returns exit code, standard output, standard error."""
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]: ...
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> DemoNetwork:
+    return make_network(tmp_path_factory.mktemp("cli") / "network", _free_port, clock())
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process; return exit code, standard output, standard error."""
+    monkeypatch.setenv("CARECORD_PASSPHRASE", DEMO_PASSPHRASE)
+    monkeypatch.setenv("CARECORD_FOUNDING_PASSPHRASE", DEMO_PASSPHRASE)
+    monkeypatch.setenv("CARECORD_OPERATOR_PASSPHRASE", DEMO_PASSPHRASE)
+    monkeypatch.setenv("CARECORD_PASSWORD", PASSWORD)
+
+    def run_it(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(each) for each in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run_it
+
+
+def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for name in (
+        "node", "notary", "network", "ingest", "verify", "backup", "restore", "schema", "users",
+        "practitioners", "patients", "audit", "health", "demo", "bench", "Exit codes",
+    ):  # fmt: skip
+        assert name in out
+
+
+def test_an_unknown_command_and_a_missing_argument_are_usage_errors(run: Run) -> None:
+    assert run("nonsense")[0] == 2
+    assert run("backup")[0] == 2
+
+
+def test_a_folder_that_others_may_enter_is_refused_with_the_remedy(
+    run: Run, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    code, _, err = run("node", tmp_path)
+    assert code == 2
+    assert "chmod 700" in err
+
+
+def test_a_configuration_is_refused_with_every_reason(run: Run, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "node.toml").write_text('[node]\nnetwork = "x"\nkind = "shop"\n')
+    (tmp_path / "node.toml").chmod(0o600)
+    code, _, err = run("node", tmp_path)
+    assert code == 2
+    assert "node.network" in err
+    assert "node.kind" in err
+
+
+def test_a_wrong_passphrase_is_told_and_is_no_crash(
+    run: Run, network: DemoNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CARECORD_PASSPHRASE", "another")
+    code, _, err = run("backup", network.member("mercy").folder, tmp_path / "backup")
+    assert code == 2
+    assert "passphrase" in err
+
+
+def test_a_member_is_not_run_as_a_notary(run: Run, network: DemoNetwork) -> None:
+    code, _, err = run("notary", network.member("mercy").folder)
+    assert code == 2
+    assert "carecord node" in err
+
+
+def test_a_node_that_does_not_answer_is_told_apart(run: Run) -> None:
+    assert run("health", f"http://127.0.0.1:{_free_port()}")[0] == 3
+    assert run("health", "ftp://127.0.0.1")[0] == 2
+
+
+def test_users_are_added_listed_and_removed(run: Run, network: DemoNetwork) -> None:
+    folder = network.member("riverside").folder
+    reed = json.loads(run("practitioners", "add", folder, "--name", "Dr A. Reed", "--json")[1])
+    person = ("--person", reed["person"])
+    assert run("users", "add", folder, "reed", "--role", "clinician", *person)[0] == 0
+    assert run("users", "add", folder, "reed", "--role", "clinician", *person)[0] == 2
+    again = run("users", "add", folder, "reed", "--role", "operator", "--replace")
+    assert again[0] == 0
+    assert run("users", "add", folder, "hale", "--role", "clinician")[0] == 2  # who would it be?
+    code, out, _ = run("users", "list", folder, "--json")
+    assert (code, json.loads(out)) == (0, [{"user": "reed", "role": "operator", "person": None}])
+    kept = (folder / "data" / "users.json").read_text()
+    assert "$argon2id$" in kept
+    assert PASSWORD not in kept
+    assert (folder / "data" / "users.json").stat().st_mode & 0o077 == 0
+    assert run("users", "remove", folder, "reed")[0] == 0
+    assert run("users", "remove", folder, "reed")[0] == 2
+    assert run("users", "list", folder, "--json")[1].strip() == "[]"
+
+
+def test_a_short_password_is_refused(
+    run: Run, network: DemoNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARECORD_PASSWORD", "short")
+    code, _, err = run("users", "add", network.member("agent").folder, "x", "--role", "auditor")
+    assert code == 2
+    assert "12 characters" in err
+
+
+def test_only_an_agent_has_patients_with_keys(run: Run, network: DemoNetwork) -> None:
+    code, out, _ = run("patients", "add", network.member("agent").folder, "--json")
+    assert code == 0
+    assert len(json.loads(out)["handle"]) == 32
+    assert run("patients", "add", network.member("mercy").folder)[0] == 2
+
+
+def test_a_practitioner_with_a_malformed_id_or_role_is_refused(
+    run: Run, network: DemoNetwork
+) -> None:
+    folder = network.member("mercy").folder
+    assert run("practitioners", "add", folder, "--name", "Dr B", "--person", "12")[0] == 2
+    assert run("practitioners", "add", folder, "--name", "Dr B", "--role", "no such role!")[0] == 4
+
+
+def test_the_schema_is_printed(run: Run) -> None:
+    code, out, _ = run("schema")
+    assert code == 0
+    assert "type Query" in out
+    assert "publishRecords" in out
+
+
+def test_what_is_no_bundle_does_not_verify(run: Run, network: DemoNetwork, tmp_path: Path) -> None:
+    (tmp_path / "proof").write_bytes(b"\x90")
+    code, out, _ = run("verify", tmp_path / "proof", "--trust", network.trust, "--json")
+    assert code == 1
+    report = json.loads(out)
+    assert report["verified"] is False
+    assert "step 1" in report["refused"]
+    code, _, err = run("verify", tmp_path / "proof", "--trust", network.trust)
+    assert code == 1
+    assert "does not verify" in err
+
+
+def test_a_trust_file_that_was_altered_is_refused(
+    run: Run, network: DemoNetwork, tmp_path: Path
+) -> None:
+    (tmp_path / "network.pub").write_text(network.trust.read_text().replace("demo", "other"))
+    (tmp_path / "proof").write_bytes(b"\x90")
+    assert run("verify", tmp_path / "proof", "--trust", tmp_path / "network.pub")[0] == 4
+    assert run("verify", tmp_path / "proof", "--trust", tmp_path / "missing")[0] == 2
+
+
+def test_only_a_notary_is_audited(run: Run, network: DemoNetwork) -> None:
+    assert run("audit", network.member("mercy").folder)[0] == 2
+    assert run("audit", network.notary.folder)[0] == 2  # it never ran: there is no log
+
+
+def test_ingest_without_a_node_or_a_token_says_so(
+    run: Run, network: DemoNetwork, tmp_path: Path
+) -> None:
+    (tmp_path / "map.json").write_text("{}")
+    place = (network.member("mercy").folder, tmp_path, "--patient-map", tmp_path / "map.json")
+    assert run("ingest", *place)[0] == 2
+    assert run("ingest", *place, "--user", "reed")[0] == 3
+    (tmp_path / "map.json").write_text("[1]")
+    assert run("ingest", *place, "--user", "reed")[0] == 2
