@@ -163,4 +163,7 @@ class MemberNode:
 async def _every(seconds: float, beat: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        await beat()
+        try:
+            await beat()
+        except Exception:  # noqa: BLE001 - whatever it was is rolled back, and a beat that ended would be missed by nobody
+            _log.exception("a beat failed; the next one tries again")

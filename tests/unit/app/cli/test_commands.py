@@ -10,6 +10,8 @@ import pytest
 from app.cli.application import main
 from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, make_network
 from app.node_folder import clock
+from states.encoding import encode
+from tests.unit.states.proof_world import TRUST, Story
 
 PASSWORD = "a password for one test"
 
@@ -163,6 +165,25 @@ def test_what_is_no_bundle_does_not_verify(run: Run, network: DemoNetwork, tmp_p
     code, _, err = run("verify", tmp_path / "proof", "--trust", network.trust)
     assert code == 1
     assert "does not verify" in err
+
+
+def test_a_proof_bundle_is_told_in_plain_words_and_one_that_was_altered_is_not_believed(
+    run: Run, tmp_path: Path
+) -> None:
+    trust, proof = tmp_path / "network.pub", tmp_path / "proof"
+    trust.write_text(TRUST.line)
+    bundle = encode(Story().bundle())
+    proof.write_bytes(bundle)
+    code, out, _ = run("verify", proof, "--trust", trust)
+    assert code == 0
+    assert "Dr A. Reed" in out
+    assert "What it cannot prove" in out
+    code, out, _ = run("verify", proof, "--trust", trust, "--json")
+    assert (code, json.loads(out)["verified"]) == (0, True)
+    altered = bytearray(bundle)
+    altered[len(altered) // 2] ^= 1
+    proof.write_bytes(altered)
+    assert run("verify", proof, "--trust", trust)[0] == 1
 
 
 def test_a_trust_file_that_was_altered_is_refused(
