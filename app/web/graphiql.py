@@ -9,7 +9,7 @@ from graphql import parse, print_ast
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -44,6 +44,9 @@ def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
     async def shown_examples(_: Request) -> Response:
         return Response(examples_body, media_type="application/json")
 
+    async def entrance(_: Request) -> Response:
+        return RedirectResponse("/graphiql")
+
     static = Mount(
         "/static",
         KeptFiles(directory=STATIC, follow_symlink=False),
@@ -51,6 +54,7 @@ def graphiql_routes(examples: Sequence[ExampleQuery]) -> Sequence[BaseRoute]:
         middleware=[Middleware(GZipMiddleware, minimum_size=2_048)],
     )
     return (
+        Route("/", entrance),
         Route("/graphiql", page),
         Route("/graphiql/examples.json", shown_examples),
         static,
