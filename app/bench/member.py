@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 
 import msgspec
@@ -12,6 +13,7 @@ from app.config import PASSPHRASE, load_config
 from app.demo.network import DEMO_PASSPHRASE
 from app.fhir.resource import read_resource
 from app.intake import Intake
+from app.keystore.errors import KeyExists
 from app.node_file import NODE_FILE
 from app.web.node_app import MemberProcess
 from flows.flow import Flow
@@ -114,8 +116,8 @@ class BenchMember:
                 )
                 return encode(Code(self._assembly.enrolments.open_offer(offer)))
             case Admit():
-                keys = self._node.keys
-                keys.add_patient(asked.patient)
+                with suppress(KeyExists):  # she is a patient of this agent already
+                    self._node.keys.add_patient(asked.patient)
                 await self._run(EnrolPatient(asked.patient, Party(asked.custodian), asked.code))
                 return encode(Done())
             case Publish():

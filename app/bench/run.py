@@ -13,6 +13,7 @@ from rich.table import Table
 from app.bench.document import measure_document
 from app.bench.finality import measure_finality
 from app.bench.flow_steps import measure_flow_steps
+from app.bench.grant import measure_grants
 from app.bench.notary import NotaryBench
 from app.bench.primitives import Yardstick
 from app.bench.publication import measure_publication
@@ -35,6 +36,7 @@ BENCHES: dict[str, Bench] = {
     "flows": lambda yardstick, _: measure_flow_steps(yardstick),
     "finality": lambda yardstick, _: measure_finality(yardstick),
     "publication": lambda yardstick, _: measure_publication(yardstick),
+    "grants": lambda yardstick, _: measure_grants(yardstick),
     "resting": lambda yardstick, _: measure_resting(yardstick),
     "document": lambda yardstick, _: measure_document(yardstick),
 }
@@ -60,7 +62,7 @@ def table(report: Report) -> Table:
     shown = Table("", "value", "ratio", "wanted", "", caption=primitives)
     for each in report.results:
         mark = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[each.met]
-        ratio = "" if each.ratio is None else f"{each.ratio:.3g} V"
+        ratio = "" if each.ratio is None else f"{each.ratio:.3g}"
         shown.add_row(each.name, f"{_number(each.value)} {each.unit}", ratio, each.target, mark)
     return shown
 
