@@ -17,6 +17,7 @@ from app.demo.proofs import Proofs
 from app.demo.town import HALE, REED, STONE, Town
 
 PURPOSE = "TREAT"
+WORDS = {PURPOSE: "treatment"}
 CATEGORIES = ("laboratory", "medication")
 DAYS = 7
 CLOSED_SECONDS = 1.0
@@ -214,9 +215,10 @@ async def _looked(tale: Tale) -> list[Finding]:
     told = {item.commitment for look in tale.looks for item in look.items}
     look = tale.looks[0]
     who = (look.reader.shown_as, look.organisation.name, look.reader.purpose)
-    tale.tell(
-        f"{look.reader.shown_as}, {look.organisation.name}, {look.at}, for {look.reader.purpose}"
-    )
+    for each in tale.looks:
+        what = ", ".join(f"{item.category} ({item.kind})".lower() for item in each.items)
+        whom = f"{each.reader.shown_as}, {each.organisation.name}"
+        tale.tell(f"{each.at[:19].replace('T', ' ')}  {whom}  for {WORDS[PURPOSE]}  {what}")
     return [
         same("she sees each record that was opened, and no other", read, told),
         same("who, where and why", (REED.shown_as, "Riverside Hospital", PURPOSE), who),
@@ -229,7 +231,10 @@ async def _verify(tale: Tale) -> list[Finding]:
     path = tale.folder / f"{tale.key}.bundle"
     path.write_bytes(proof)
     report = await tale.proofs.verify(path)
-    tale.tell(f"{path.name}, {len(proof):,} bytes: {report.who}; {report.why}")
+    tale.tell(f"carecord verify {path.name} ({len(proof):,} bytes), in {tale.proofs.how}:")
+    tale.tell(f"  who: {report.who}")
+    tale.tell(f"  when: {report.when}, why: {report.why}")
+    tale.tell(f"  what: {report.what}")
     altered = path.with_suffix(".altered")
     altered.write_bytes(bytes([*proof[:-40], proof[-40] ^ 1, *proof[-39:]]))
     forged = await tale.proofs.verify(altered)
@@ -298,7 +303,8 @@ async def _ask_again(tale: Tale, step: str) -> str:
     sent = tale.input(step, consent=tale.asked, purpose=PURPOSE)
     try:
         result = await done(tale.reed, "requestDisclosure", sent)
-    except (Refusal, FlowFailed):
+    except (Refusal, FlowFailed) as refused:
+        tale.tell(f"Dr Reed is told: {refused}")
         return "refused"
     return result.outcome or "?"
 
@@ -311,7 +317,6 @@ async def _refused(tale: Tale) -> list[Finding]:
         each for each in await operations.consents(tale.reed) if each.transaction_id == tale.consent
     ]
     mine = (await operations.consent_now(tale.agent, tale.consent)).status
-    tale.tell("“Nothing available” is all that Dr Reed is told.")
     return [
         same("another request is refused", "refused", again),
         no("what was open before opens no more", opened),
