@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 import msgspec
 
+from app.auth.sessions import Role, Session
 from app.bench.observations import observations
 from app.bench.town import Place
 from app.config import PASSPHRASE, load_config
 from app.demo.network import DEMO_PASSPHRASE
 from app.fhir.resource import read_resource
+from app.gate import Refused
 from app.intake import Intake
 from app.keystore.errors import KeyExists
 from app.node_file import NODE_FILE
@@ -19,12 +22,15 @@ from app.web.node_app import MemberProcess
 from flows.flow import Flow
 from flows.services import Done
 from flows.store import Status
-from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment
+from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment, Practitioner
 from flows.subjects.record import Published, PublishRecords
 from flows.turn import TurnResult
 from states.encoding import encode
 from states.identity import Party
+from states.state import StateRef, TransactionId
 
+DOCTOR = bytes(range(16))
+HOUR = timedelta(hours=1)
 _NEW = "SELECT seq, tx FROM ledger_tx WHERE seq > ? ORDER BY seq"
 
 
@@ -63,6 +69,19 @@ class Took(msgspec.Struct, frozen=True, array_like=True, tag="took"):
     tx: bytes
 
 
+class Read(msgspec.Struct, frozen=True, array_like=True, tag="read"):
+    """At a custodian: let one of its clinicians open so many records of a publication, one after the other."""
+
+    tx: bytes
+    count: int
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
+    """How long that took, in seconds; each reading was in the durable log before its bytes were."""
+
+    seconds: float
+
+
 class Stamps(msgspec.Struct, frozen=True, array_like=True, tag="stamps"):
     """When did this node record each of its transactions?"""
 
@@ -73,7 +92,7 @@ class Stamped(msgspec.Struct, frozen=True, array_like=True, tag="stamped"):
     at: dict[bytes, float]
 
 
-Command = Offer | Admit | Publish | Stamps
+Command = Offer | Admit | Publish | Read | Stamps
 _read_command: Callable[[bytes], Command] = msgspec.msgpack.Decoder(Command).decode
 
 
@@ -122,6 +141,8 @@ class BenchMember:
                 return encode(Done())
             case Publish():
                 return encode(await self._publish(asked))
+            case Read():
+                return encode(Opened(self._read(asked)))
             case Stamps():
                 return encode(Stamped(self._stamps))
 
@@ -135,6 +156,22 @@ class BenchMember:
         staged = perf_counter()
         published = msgspec.msgpack.decode(await self._run(PublishRecords(batch)), type=Published)
         return Took(begun, staged, published.tx)
+
+    def _read(self, asked: Read) -> float:
+        assembly = self._assembly
+        doctor = Practitioner(DOCTOR, "Dr B. Bench", "clinician")
+        assembly.enrolments.add_practitioner(self._node.db, doctor)
+        now = datetime.now(UTC)
+        session = Session(
+            "bench", "bench", Role.CLINICIAN, DOCTOR.hex(), assembly.me, now, now + HOUR
+        )
+        begun = perf_counter()
+        for at in range(asked.count):
+            ref = StateRef(TransactionId(asked.tx), at)
+            opened = assembly.gate.read_own(session, ref, "TREAT")
+            assert not isinstance(opened, Refused), opened
+            assert b"".join(opened.chunks), "a document is not empty"
+        return perf_counter() - begun
 
     async def _run(self, flow: Flow) -> bytes:
         started = self._assembly.engine.start(flow)
