@@ -134,7 +134,7 @@ async def _running(network: DemoNetwork, teller: Teller) -> AsyncIterator[Proces
 async def _play_all(show: Performance, town: Town) -> None:
     teller, proofs = (
         show.teller,
-        await offline(show.network.trust, show.network.members[0].http_port),
+        await offline(show.network.trust),
     )
     await _load(show, town)
     if not teller.passed:

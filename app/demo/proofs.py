@@ -12,13 +12,18 @@ from pathlib import Path
 
 import msgspec
 
+from app.demo.client import HOST
+
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net")
-_GUARD = """
-import os, runpy, sys
+_HOOK = """
+import os, sys
 def hook(event, _):
     if event.startswith("socket."):
         os._exit(97)
 sys.addaudithook(hook)
+"""
+_GUARD = f"""{_HOOK}
+import runpy
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
@@ -39,11 +44,10 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """`trust` is the network's trust file; `prefix` begins a command without network; on `port` a node answers here."""
+    """`trust` is the network's trust file; `prefix` begins a command without network."""
 
     trust: Path
     prefix: tuple[str, ...]
-    port: int
 
     @property
     def how(self) -> str:
@@ -62,23 +66,26 @@ class Proofs:
         return report
 
     async def has_no_network(self) -> bool:
-        """Whether a process started in the same way fails to reach a node that does answer here."""
-        here, _ = await _run([sys.executable, "-c", _REACH, str(self.port)])
-        there = [*self.prefix, sys.executable, "-c", _REACH, str(self.port)]
-        if not self.prefix:
-            hook = _GUARD.split("del sys", maxsplit=1)[0]
-            there = [sys.executable, "-c", hook + _REACH, str(self.port)]
-        alone, _ = await _run(there)
+        """Whether a process started in the same way fails to reach a port of this machine that others reach."""
+        async with await asyncio.start_server(_hang_up, HOST, 0) as server:
+            port = str(server.sockets[0].getsockname()[1])
+            here, _ = await _run([sys.executable, "-c", _REACH, port])
+            hook = "" if self.prefix else _HOOK
+            alone, _ = await _run([*self.prefix, sys.executable, "-c", hook + _REACH, port])
         return here == 0 and alone != 0
 
 
-async def offline(trust: Path, port: int) -> Proofs:
+async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def offline(trust: Path) -> Proofs:
     """Find out how a process can be kept from the network here."""
     try:
         code, _ = await _run([*UNSHARE, "true"])
     except FileNotFoundError:
         code = 1
-    return Proofs(trust, UNSHARE if code == 0 else (), port)
+    return Proofs(trust, UNSHARE if code == 0 else ())
 
 
 async def _run(command: list[str]) -> tuple[int, bytes]:
