@@ -23,6 +23,7 @@ from states.notarisation import ANSWER
 _log = logging.getLogger("carecord.pump")
 
 NOTARY_SECONDS = 20.0  # after which the flow's own back-off asks again
+AFRESH_SECONDS = 1.0  # after a failed turn, before the next
 PARK_SECONDS = 30.0  # how often idle flows are dropped from memory
 PARK_IDLE_MS = 60_000
 
@@ -129,8 +130,7 @@ class Pump:
             result = self._engine.turn()
         except Exception as failure:  # noqa: BLE001 - rolled back; whatever is wrong, the process stays to be asked
             _log.exception("a turn failed")
-            self.failure = failure
-            self._loop.call_later(1.0, self.wake)
+            self._begin_afresh(failure)
             return
         self.failure = None
         self._meter(perf_counter() - began)
@@ -138,6 +138,17 @@ class Pump:
         if self._engine.has_work():
             self.wake()
         self._set_timer()
+
+    def _begin_afresh(self, failure: BaseException) -> None:
+        """Nothing of the turn happened, and the engine began from its database: every peer is greeted anew.
+
+        What was left over for a link is in the outbox, and what a peer had sent was not acknowledged.
+        """
+        assert self._transport is not None, "start() comes first"
+        self.failure = failure
+        self._left.clear()
+        self._transport.reconnect_all()
+        self._loop.call_later(AFRESH_SECONDS, self.wake)
 
     def _hand_out(self, result: TurnResult) -> None:
         assert self._transport is not None, "start() comes first"

@@ -26,12 +26,15 @@ class Reason(StrEnum):
     REPLACED = "another connection to this member is kept"
     MAP_CHANGED = "the map has other keys for this member now"
     IDLE = "nothing was said for long"
+    AFRESH = "this node lost what it had in memory of it, and greets anew"
     STOPPING = "a side stops"
     REFUSED_BY_PEER = "the other side closed the connection"
     LOST = "the connection broke"
 
 
-QUIET = frozenset({Reason.REPLACED, Reason.MAP_CHANGED, Reason.IDLE, Reason.STOPPING, Reason.LOST})
+QUIET = frozenset(
+    {Reason.REPLACED, Reason.MAP_CHANGED, Reason.IDLE, Reason.AFRESH, Reason.STOPPING, Reason.LOST}
+)
 """Ends that are nobody's fault: logged for information, not as a refusal."""
 
 

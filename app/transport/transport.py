@@ -210,6 +210,11 @@ class Transport:
             if now is None or (now.party, now.box_key) != (link.member.party, link.member.box_key):
                 link.end(Reason.MAP_CHANGED)
 
+    def reconnect_all(self) -> None:
+        """End every link and dial again: the engine forgot how far it was with its peers, so all are greeted anew."""
+        for link in list(self._links.values()):
+            link.end(Reason.AFRESH)
+
     # -- what links ask (LinkHost) ------------------------------------------------------------------------------
 
     def link_proven(self, link: Link) -> Hello:
