@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import strawberry
-from sqlalchemy import and_, bindparam, exists, or_
+from sqlalchemy import and_, bindparam, exists, not_, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
@@ -29,14 +29,15 @@ from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, PatientFilter, chosen
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
-from app.rows.tables import DisclosureItemRow, DisclosureRow, StatementRow
+from app.rows.tables import DisclosureItemRow, DisclosureRow, LivenessRow, StatementRow
 from app.storage.statements import table_of
 from states.state import TransactionId
 
 KIND = "disclosure"
 ITEM_KIND = "disclosed-item"
 
-_D, _I, _S = table_of(DisclosureRow), table_of(DisclosureItemRow), table_of(StatementRow)
+_D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
+_S, _L = table_of(StatementRow), table_of(LivenessRow)
 _ME: Parameter = bindparam("viewer_me")
 _NOW: Parameter = bindparam("now")
 _CONSENT_LIVES = exists().where(
@@ -46,12 +47,20 @@ _CONSENT_LIVES = exists().where(
     _S.c.closed_at.is_(None),
     _S.c.end > _NOW,
 )
+_SAID_OF_CONSENT = and_(_L.c.tx == _D.c.consent_tx, _L.c.idx == _D.c.consent_idx)
+_STALE: Parameter = bindparam("stale")
+# As GateRule.LEASE: the receipt or a later statement says that the consent lived, and none that it does not.
+_LEASED = and_(
+    or_(_D.c.at > _STALE, exists().where(_SAID_OF_CONSENT, _L.c.at > _STALE)),
+    not_(exists().where(_SAID_OF_CONSENT, _L.c.live == 0)),
+)
 _ADDRESSED = and_(
     _D.c.recipient == _ME,
     _D.c.person == bindparam("viewer_bytes"),
     _D.c.released > 0,
     _D.c.read_until > _NOW,
     _CONSENT_LIVES,
+    _LEASED,
 )
 _INVOLVED = or_(_D.c.custodian == _ME, _D.c.recipient == _ME)
 _HERS = _D.c.patient == bindparam("viewer_person")
@@ -108,8 +117,10 @@ ITEMS = Listing(
     order=(_I.c.tx, _I.c.item),
     visible={
         Reach.OWN: _HERS,
-        Reach.ADDRESSED: and_(_ADDRESSED, _I.c.withdrawn_at.is_(None)),
-        Reach.INVOLVED: _INVOLVED,
+        Reach.ADDRESSED: and_(_ADDRESSED, _I.c.withdrawn_at.is_(None), _I.c.wrapped.is_not(None)),
+        # What they are stays with whose records they are: at the recipient only whom they were opened to lists them,
+        # and only as long as she may open them. Its privacy officer has the disclosure and how many it names.
+        Reach.INVOLVED: _D.c.custodian == _ME,
     },
     at=_THEN,
     filters={"disclosure": _I.c.tx == bindparam("filter_disclosure")},

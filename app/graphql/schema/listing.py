@@ -39,8 +39,8 @@ class Listing:
     """Rows of one subject.
 
     `key` is the primary key, `order` the sort keys (never null, together unique, among `columns`). `at` says which rows
-    exist at the moment `:seq`. Conditions may name `:seq`, `:now` and what `Viewer.parameters` returns; filters also
-    `:filter_<name>`.
+    exist at the moment `:seq`. Conditions may name `:seq`, what `Moment.times` and what `Viewer.parameters` return;
+    filters also `:filter_<name>`.
     """
 
     name: str
@@ -124,7 +124,7 @@ def find_at(
 
 
 def _parameters(viewer: Viewer, moment: Moment, seq: int) -> dict[str, object]:
-    return viewer.parameters() | {"seq": seq, "now": moment.now}
+    return viewer.parameters() | moment.times() | {"seq": seq}
 
 
 def _moment_of(wanted: Page, as_of: int | None, moment: Moment) -> int:

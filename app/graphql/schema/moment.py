@@ -25,13 +25,20 @@ __all__ = ["CONTENT", "EXCEPTIONS", "TERMS", "Cell", "Moment", "Row", "Snapshots
 class Snapshots:
     """Opens moments. `connect` opens a second, read-only connection to the node's database.
 
+    `lease_ms` says for how long a word of liveness counts at a moment (ms).
+
     Without it the one connection is shared, as a database in memory must be: then nothing may write while a moment is
     used, which holds on one event loop as long as nothing is awaited in between.
     """
 
     def __init__(
-        self, db: Connection, clock: Callable[[], int], connect: Callable[[], Connection] | None
+        self,
+        db: Connection,
+        clock: Callable[[], int],
+        connect: Callable[[], Connection] | None,
+        lease_ms: Callable[[int], int],
     ) -> None:
+        self.lease_ms = lease_ms
         self._shared = db
         self._clock = clock
         self._connect = connect
@@ -83,6 +90,10 @@ class Moment:
         if not self._shared:
             self._connection.execute("COMMIT")
         self._begin()
+
+    def times(self) -> dict[str, object]:
+        """Return what conditions may name: `now`, and `stale`: words of liveness up to then count no more."""
+        return {"now": self.now, "stale": self.now - self._snapshots.lease_ms(self.now)}
 
     def rows(self, text: str, parameters: dict[str, object]) -> list[Row]:
         return self._connection.execute(text, parameters).fetchall()

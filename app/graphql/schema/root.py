@@ -239,7 +239,12 @@ def build_api(  # noqa: PLR0913  the composition root names what it composes
     return Api(
         assembly=assembly,
         members=members,
-        snapshots=Snapshots(assembly.db, given.clock, connect),
+        snapshots=Snapshots(
+            assembly.db,
+            given.clock,
+            connect,
+            lambda now: given.parameters.in_force(now)[1].limits.lease_ms,
+        ),
         ids=GlobalIds(hkdf(secret, b"", "api-ids", KEY_BYTES)),
         cursors=Cursors(hkdf(secret, b"", "api-cursors", KEY_BYTES)),
         limits=limits or ServiceLimits(),

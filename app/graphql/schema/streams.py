@@ -271,7 +271,7 @@ def _next_update(
     text = _next_text(
         reaches, contract=parameters["contract"] is not None, about="about_tx" in parameters
     )
-    asked = viewer.parameters() | parameters | {"seq": moment.seq, "now": moment.now}
+    asked = viewer.parameters() | parameters | moment.times() | {"seq": moment.seq}
     row = moment.row(text, asked | {"after": number, "upto": upto})
     return (None, upto) if row is None else (row, int(row[0] or 0))
 

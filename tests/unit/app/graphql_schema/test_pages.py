@@ -167,7 +167,7 @@ def test_a_moment_does_not_move_while_it_is_read_and_moves_when_it_is_renewed(
     path = f"{tmp_path}/node.db"
     db = open_database(path)
     Vault.create(db)
-    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path))
+    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path), lambda _: 1)
     moment = snapshots.open()
     assert moment.seq == 0
     insert = "INSERT INTO ledger_tx (tx, status, tearoff, signatures, until, seq, erased) VALUES (?,1,x'',x'',0,?,0)"
@@ -191,7 +191,7 @@ def test_a_moments_connection_cannot_write(tmp_path: Path) -> None:
     path = f"{tmp_path}/node.db"
     db = open_database(path)
     Vault.create(db)
-    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path))
+    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path), lambda _: 1)
     moment = snapshots.open()
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         moment.rows("DELETE FROM ledger_tx", {})
