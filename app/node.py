@@ -77,6 +77,9 @@ class MemberNode:
         self.witnesses = {
             info.party: Witness(self.db, info.log_keys) for info in opened.map.notaries()
         }
+        self.assembly.vault.verifier.distrusted.update(
+            party for party, witness in self.witnesses.items() if witness.fork is not None
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -120,15 +123,27 @@ class MemberNode:
                     await self._refresh_from(member.party)
 
     async def _watch_logs(self) -> None:
-        """Ask each notary for its newest checkpoint, and what proves that it extends the one that was known."""
+        """Hold what receipts have shown and what each notary says now against what this node has accepted.
+
+        Receipts come from peers as well, so a notary that shows them another history is found out here.
+        """
         for notary, witness in self.witnesses.items():
             try:
-                note = await self.transport.request(notary, CHECKPOINT, b"", ASK_SECONDS)
-                await witness.see(note.decode("utf-8", "replace"), partial(self._tile, notary))
+                await self._watch(notary, witness)
             except UNREACHED:
                 continue
             except LedgerError as refused:
                 _log.error("the log of %s: %s", notary, refused)
+            if witness.fork is not None:
+                self.assembly.vault.verifier.distrusted.add(notary)
+
+    async def _watch(self, notary: Party, witness: Witness) -> None:
+        read = partial(self._tile, notary)
+        shown = self.assembly.vault.verifier.seen.get(notary)
+        if shown is not None:
+            await witness.see(shown.note, read)
+        note = await self.transport.request(notary, CHECKPOINT, b"", ASK_SECONDS)
+        await witness.see(note.decode("utf-8", "replace"), read)
 
     async def _tile(self, notary: Party, path: str) -> bytes:
         return await self.transport.request(notary, TILE, path.encode("ascii"), ASK_SECONDS)

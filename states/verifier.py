@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from states.checkpoint import ForkedLog, VerifiedCheckpoint
 from states.command import COMMAND
 from states.contract import Contracts, UnknownContract, tag_of
 from states.crypto.did import key_of
@@ -66,6 +67,14 @@ class UnresolvedInput(LedgerError):
         self.ref = ref
 
 
+class DistrustedNotary(LedgerError):
+    """The notary showed two histories of its log to somebody here: its receipts say nothing any more."""
+
+    def __init__(self, notary: Party) -> None:
+        super().__init__(f"the log of {notary} has forked; its receipts are not believed")
+        self.notary = notary
+
+
 class WrongNotary(LedgerError):
     """A transaction mixes notaries, or names one that the network has not got."""
 
@@ -102,6 +111,10 @@ class Verifier:
         self.contracts = contracts
         self.directory = directory
         self._receipts: dict[bytes, ReceiptVerifier] = {}
+        self.seen: dict[Party, VerifiedCheckpoint] = {}
+        """The largest checkpoint that a verified receipt has shown, by notary."""
+        self.distrusted: set[Party] = set()
+        """Notaries whose log has forked: no receipt of theirs is believed (architecture §3.3)."""
 
     def verify(
         self, proven: ProvenTransaction, resolve: Resolve, *, held: bool
@@ -135,12 +148,29 @@ class Verifier:
     def check_receipt(self, checked: CheckedTransaction, text: str) -> VerifiedReceipt:
         """§7.10: the notary's log holds this transaction, inside its window."""
         ledger = checked.ledger
+        if ledger.notary in self.distrusted:
+            raise DistrustedNotary(ledger.notary)
         receipt = self.receipts_of(ledger.notary, ledger.parameters).verify(ledger.id, text)
+        self._see(ledger.notary, receipt.checkpoint)
         if receipt.entry.at not in ledger.window:
             raise InvalidProof("receipt", "committed outside the time-window")
         if len(receipt.entry.nullifiers) != ledger.count(Group.INPUTS):
             raise InvalidProof("receipt", "not one nullifier for each input")
         return receipt
+
+    def _see(self, notary: Party, offered: VerifiedCheckpoint) -> None:
+        """Keep the largest checkpoint that a receipt has shown, for whoever watches the log.
+
+        Two of one size and different roots are a fork: the notary is not believed from here on.
+        """
+        known = self.seen.get(notary)
+        if known is not None and known.checkpoint.size == offered.checkpoint.size:
+            if known.checkpoint.root != offered.checkpoint.root:
+                self.distrusted.add(notary)
+                origin = offered.checkpoint.origin
+                raise ForkedLog(origin, known.note, offered.note, proven=True)
+        elif known is None or known.checkpoint.size < offered.checkpoint.size:
+            self.seen[notary] = offered
 
     def receipts_of(self, notary: Party, parameters: NetworkParameters) -> ReceiptVerifier:
         """Return the verifier of a notary's receipts; raises WrongNotary."""
