@@ -26,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         options.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with owning(options.folder.parent):
             return asyncio.run(_run(options, teller))
-    except KeyboardInterrupt:  # the nodes have stopped
-        return PASSED
+    except KeyboardInterrupt:  # pressed before or after the story; the nodes have stopped
+        return PASSED if teller.passed else FAILED
     except (FolderOwned, FolderRefused) as refused:
         sys.stderr.write(f"{refused}\n")
         return USAGE

@@ -14,8 +14,8 @@ from app.keystore.file import open_key_store
 from app.network.bootstrap import KEY_FILE
 
 HANDLE_BYTES = 16
-PASSWORD_BYTES = 15
-COST = Argon2Cost(memory_kib=8_192, iterations=1, lanes=1)  # its passwords are 120 random bits
+PASSWORD_BYTES = 10
+COST = Argon2Cost(memory_kib=8_192, iterations=1, lanes=1)  # its passwords are 80 random bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from app.demo.client import HOST
 from app.demo.killing import Kill
 from app.demo.loading import Told
+from app.demo.network import DemoNode
 from app.demo.story import Finding
 from app.demo.town import Account
 
 WIDTH = 110
+ACCOUNTS_SHOWN = 8
 
 
 class ToldStep(msgspec.Struct, frozen=True):
@@ -101,19 +104,20 @@ class Teller:
             yield {name: partial(progress.advance, task) for name, task in tasks.items()}
 
     def accounts(self, accounts: Sequence[Account]) -> None:
-        """Print where everybody signs in, with password and token: all of it is invented."""
-        table = Table(title="Who can sign in where", title_justify="left", show_lines=False)
-        for heading in ("person", "role", "GraphiQL", "user", "password"):
-            table.add_column(heading, overflow="fold")
+        """Print where everybody signs in, with password and token, on lines that can be copied."""
+        by_node: dict[DemoNode, list[Account]] = {}
         for each in accounts:
-            person = each.person
-            page = f"http://127.0.0.1:{person.node.http_port}/graphiql"
-            row = (person.shown_as, person.role.value, page, person.user, person.password)
-            table.add_row(*(Text(cell) for cell in row))
-        self.console.print(table)
-        self.say("Bearer tokens (Authorization: Bearer …):")
-        for each in accounts:
-            self.say(f"  {each.person.node.key}/{each.person.user}: {each.client.token}")
+            by_node.setdefault(each.person.node, []).append(each)
+        for node, here in by_node.items():
+            url = f"http://{HOST}:{node.http_port}"
+            self.say(f"{node.title}   GraphiQL {url}/graphiql   API {url}/graphql", "bold")
+            for each in here[:ACCOUNTS_SHOWN]:
+                person = each.person
+                who = f"  {person.shown_as}, {person.role.value}: user {person.user}"
+                self.say(f"{who}, password {person.password}")
+                self.say(f"    Authorization: Bearer {each.client.token}", "dim")
+            if len(here) > ACCOUNTS_SHOWN:
+                self.say(f"  and {len(here) - ACCOUNTS_SHOWN} more")
 
     def kill_table(self) -> None:
         """Print what was killed when."""
