@@ -32,6 +32,7 @@ from app.blobs.cipher import BlobOpener
 from app.blobs.errors import BlobDamaged, BlobMissing
 from app.blobs.store import BlobStore
 from app.blobs.wrap import WrapContext
+from app.closure import Asker, Closure, PatientsStatements, closes
 from app.gate_facts import (
     DisclosedFacts,
     OwnFacts,
@@ -45,7 +46,6 @@ from app.keystore.keys import KeyStore
 from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
 from app.storage.database import transaction
 from states.crypto.hashes import tagged_hash
-from states.decision import Outcome, Request, Statement, rule_on
 from states.errors import LedgerError
 from states.identity import Party, PatientId
 from states.parameters import ParametersHistory
@@ -108,12 +108,6 @@ class NamedPerson(Protocol):
     def role(self) -> str: ...
 
 
-class PatientsStatements(Protocol):
-    """What the patients of this custodian permit and deny."""
-
-    def statements(self, db: Connection, patient: str) -> list[Statement]: ...
-
-
 class _Source(NamedTuple):
     """Where the bytes of one record come from, and what they must be."""
 
@@ -144,6 +138,7 @@ class Gate:
     def __init__(self, parts: GateParts) -> None:
         self._parts = parts
         self._db = parts.db
+        self._closure = Closure(parts.me, parts.statements, parts.parameters)
 
     # -- what may be opened ----------------------------------------------------------------------------
 
@@ -290,14 +285,12 @@ class Gate:
         return judge_own(session, staff, record, purpose, here)
 
     def _closed(self, staff: Staff, facts: OwnFacts, purpose: Purpose, here: Here) -> bool:
-        """Whether the patient denies it here: inside the custodian silence permits, a denial does not."""
+        """Whether the patient denies it here; what is of nobody known is closed to everybody."""
         if facts.patient is None:
             return True
-        request = Request(here.me, staff.person, staff.role, purpose)
-        statements = self._parts.statements.statements(self._db, facts.patient)
-        policy = self._parts.parameters.in_force(here.now)[1].implicit_policy
-        ruling = rule_on(request, statements, policy, here.now)
-        return ruling.judge(facts.content).outcome is Outcome.DENY
+        asker = Asker(staff.person, staff.role)
+        ruling = self._closure.ruling(self._db, facts.patient, asker, purpose, here.now)
+        return closes(ruling, facts.content)
 
     # -- opening -------------------------------------------------------------------------------------------
 

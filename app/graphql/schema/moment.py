@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from sqlite3 import Connection
+from typing import NamedTuple
 
 import msgspec
 
+from app.closure import Asker, RulingOf, closes
 from app.storage.statements import sql
 from app.vault.statements import LAST_SEQ
+from states.decision import Ruling
 from states.encoding import Codec
 from states.errors import LedgerError
 from states.subjects.content import CONTENT, Content
 from states.subjects.terms import TERMS, Exceptions
 
 IDLE_MAX = 8  # connections kept for the next request
+RULINGS_MAX = 1_024  # patients whose statements are kept while one request lists
 
 EXCEPTIONS: Codec[Exceptions] = Codec(Exceptions, "exceptions")
 
@@ -25,7 +29,7 @@ __all__ = ["CONTENT", "EXCEPTIONS", "TERMS", "Cell", "Moment", "Row", "Snapshots
 class Snapshots:
     """Opens moments. `connect` opens a second, read-only connection to the node's database.
 
-    `lease_ms` says for how long a word of liveness counts at a moment (ms).
+    `lease_ms` says for how long a word of liveness counts at a moment (ms), `ruling` what a patient closes to staff.
 
     Without it the one connection is shared, as a database in memory must be: then nothing may write while a moment is
     used, which holds on one event loop as long as nothing is awaited in between.
@@ -37,49 +41,50 @@ class Snapshots:
         clock: Callable[[], int],
         connect: Callable[[], Connection] | None,
         lease_ms: Callable[[int], int],
+        ruling: RulingOf,
     ) -> None:
         self.lease_ms = lease_ms
+        self._ruling = ruling
         self._shared = db
         self._clock = clock
         self._connect = connect
-        self._idle: list[Connection] = []
-        if connect is None:
-            _teach(db)
+        self._idle: list[_Taught] = []
+        self._taught = _teach(db, ruling) if connect is None else None
 
     def open(self) -> "Moment":
-        if self._connect is None:
-            return Moment(self, self._shared, self._clock(), shared=True)
+        if self._taught is not None:
+            return Moment(self, self._taught, self._clock(), shared=True)
         if self._idle:
             return Moment(self, self._idle.pop(), self._clock(), shared=False)
+        assert self._connect is not None, "else the one connection was taught"
         fresh = self._connect()
         fresh.execute("PRAGMA query_only=ON")
-        _teach(fresh)
-        return Moment(self, fresh, self._clock(), shared=False)
+        return Moment(self, _teach(fresh, self._ruling), self._clock(), shared=False)
 
-    def take_back(self, connection: Connection) -> None:
+    def take_back(self, taught: "_Taught") -> None:
         if len(self._idle) < IDLE_MAX:
-            self._idle.append(connection)
+            self._idle.append(taught)
         else:
-            connection.close()
+            taught.connection.close()
 
     def close(self) -> None:
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().connection.close()
 
 
 class Moment:
     """The ledger as it was when the request came: `seq` is the newest transaction that is seen. `now` in ms."""
 
-    def __init__(
-        self, snapshots: Snapshots, connection: Connection, now: int, *, shared: bool
-    ) -> None:
+    def __init__(self, snapshots: Snapshots, taught: "_Taught", now: int, *, shared: bool) -> None:
         self._snapshots = snapshots
-        self._connection = connection
+        self._taught = taught
+        self._connection = taught.connection
         self._shared = shared
         self.now = now
         self._begin()
 
     def _begin(self) -> None:
+        self._taught.rulings.clear()  # they hold for one snapshot
         if not self._shared:
             self._connection.execute("BEGIN")
         # The first read fixes the snapshot.
@@ -105,7 +110,7 @@ class Moment:
     def close(self) -> None:
         if not self._shared:
             self._connection.execute("COMMIT")
-            self._snapshots.take_back(self._connection)
+            self._snapshots.take_back(self._taught)
 
 
 def content_of(cell: Cell) -> Content:
@@ -113,8 +118,37 @@ def content_of(cell: Cell) -> Content:
     return CONTENT.decode(cell)
 
 
-def _teach(connection: Connection) -> None:
+_Rulings = dict[tuple[str, bytes, str, int], Ruling]
+
+
+class _Taught(NamedTuple):
+    """A connection that knows the functions which conditions name, and what it ruled in this snapshot."""
+
+    connection: Connection
+    rulings: _Rulings
+
+
+def _teach(connection: Connection, ruling: RulingOf) -> _Taught:
+    rulings: _Rulings = {}
+
+    def staff_may_see(
+        patient: str | None, content: bytes, person: bytes, role: str, now: int
+    ) -> int:
+        """Whether a patient leaves a record open to a member of her custodian's staff: a condition in SQL."""
+        if patient is None:
+            return 0
+        key = (patient, person, role, now)
+        found = rulings.get(key)
+        if found is None:
+            if len(rulings) >= RULINGS_MAX:
+                rulings.clear()
+            found = rulings[key] = ruling(connection, patient, Asker(person, role), "TREAT", now)
+        silent = not found.denials and not found.permits
+        return int(silent or not closes(found, CONTENT.decode(content)))
+
     connection.create_function("terms_reach", 3, _terms_reach, deterministic=True)
+    connection.create_function("staff_may_see", 5, staff_may_see)
+    return _Taught(connection, rulings)
 
 
 def _terms_reach(terms: bytes, person: bytes, role: str) -> int:

@@ -41,7 +41,7 @@ class Reach(StrEnum):
     OWN = "own"
     """Of a patient: hers. Of flows: those that the user started."""
     HOUSE = "house"
-    """Those of which this organisation is the custodian."""
+    """Those of which this organisation is the custodian; of records, those that their patients leave open."""
     ADDRESSED = "addressed"
     """Those that open something to the user's person, here, now."""
     INVOLVED = "involved"

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import strawberry
-from sqlalchemy import and_, bindparam, or_
+from sqlalchemy import and_, bindparam, func, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
@@ -35,6 +35,17 @@ KIND = "record"
 _R = table_of(RecordRow)
 _SEQ: Parameter = bindparam("seq")
 LIVE_AT = or_(_R.c.consumed_seq.is_(None), _R.c.consumed_seq > _SEQ)
+# As GateRule.NOT_CLOSED: what a patient closes to staff is to them as if it were not there.
+_LEFT_OPEN = (
+    func.staff_may_see(
+        _R.c.patient,
+        _R.c.content,
+        bindparam("viewer_bytes"),
+        bindparam("viewer_role"),
+        bindparam("now"),
+    )
+    == 1
+)
 
 RECORDS = Listing(
     name="records",
@@ -57,7 +68,7 @@ RECORDS = Listing(
     order=(_R.c.created_seq, _R.c.idx),
     visible={
         Reach.OWN: _R.c.patient == bindparam("viewer_person"),
-        Reach.HOUSE: _R.c.custodian == bindparam("viewer_me"),
+        Reach.HOUSE: and_(_R.c.custodian == bindparam("viewer_me"), _LEFT_OPEN),
     },
     at=_R.c.created_seq <= _SEQ,
     filters={

@@ -9,6 +9,7 @@ from graphql import lexicographic_sort_schema, print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from app.assembly import Assembly
+from app.closure import Closure
 from app.graphql.connections import Connection
 from app.graphql.cursors import KEY_BYTES, Cursors
 from app.graphql.errors import ApiError, ErrorCode
@@ -244,6 +245,7 @@ def build_api(  # noqa: PLR0913  the composition root names what it composes
             given.clock,
             connect,
             lambda now: given.parameters.in_force(now)[1].limits.lease_ms,
+            Closure(given.me, assembly.deciding, given.parameters).ruling,
         ),
         ids=GlobalIds(hkdf(secret, b"", "api-ids", KEY_BYTES)),
         cursors=Cursors(hkdf(secret, b"", "api-cursors", KEY_BYTES)),

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from app.closure import Asker
 from app.graphql.schema.moment import Snapshots
 from app.storage.database import open_database
 from app.vault.vault import Vault
+from states.decision import Ruling
+from states.subjects.codes import Purpose
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
     DR_MORA,
@@ -19,6 +22,12 @@ from tests.unit.app.graphql_schema.graph_world import (
 PAGE = """query($first: Int, $after: String, $last: Int, $before: String, $asOf: LedgerSeq) {
   records(first: $first, after: $after, last: $last, before: $before, asOf: $asOf) {
     nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
+
+
+def nobody_closes(
+    db: sqlite3.Connection, patient: str, asker: Asker, purpose: Purpose, now: int
+) -> Ruling:
+    raise AssertionError((db, patient, asker, purpose, now, "nothing is listed here"))
 
 
 @pytest.fixture
@@ -167,7 +176,7 @@ def test_a_moment_does_not_move_while_it_is_read_and_moves_when_it_is_renewed(
     path = f"{tmp_path}/node.db"
     db = open_database(path)
     Vault.create(db)
-    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path), lambda _: 1)
+    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path), lambda _: 1, nobody_closes)
     moment = snapshots.open()
     assert moment.seq == 0
     insert = "INSERT INTO ledger_tx (tx, status, tearoff, signatures, until, seq, erased) VALUES (?,1,x'',x'',0,?,0)"
@@ -191,7 +200,7 @@ def test_a_moments_connection_cannot_write(tmp_path: Path) -> None:
     path = f"{tmp_path}/node.db"
     db = open_database(path)
     Vault.create(db)
-    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path), lambda _: 1)
+    snapshots = Snapshots(db, lambda: 1, lambda: open_database(path), lambda _: 1, nobody_closes)
     moment = snapshots.open()
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         moment.rows("DELETE FROM ledger_tx", {})
