@@ -33,7 +33,6 @@ from app.vault.ledger_handlers import LedgerHandlers
 from app.vault.locks import QUESTIONED, Locks
 from app.vault.subject import Subjects
 from app.vault.vault import NotHeld, Vault
-from app.watch import Watches
 from flows.engine import Engine
 from flows.services import TRANSACTION_PART
 from flows.step import Handlers
@@ -85,7 +84,6 @@ class Assembly:
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
         self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
-        self.watches = Watches()
         self.gate = Gate(
             GateParts(
                 me=given.me,

@@ -1,7 +1,7 @@
 """The one gate: every way by which data leaves this node asks here, and every reading is in the log before its bytes.
 
 Runs on the thread that owns the node's database connection, between the engine's turns. A stream asks again before
-each chunk and a subscription before each event (`may_open`, `app.watch`), so both end with what permitted them.
+each chunk (`may_open`) and so ends with what permitted it.
 """
 
 from collections.abc import Callable, Iterator

@@ -30,7 +30,6 @@ WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
 CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
 REPORT_SECONDS = 1.0
 HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the key
-SWEEP_SECONDS = 0.5  # beside the sweep after each turn: leases and sessions run out by themselves
 UNREACHED = (Unreachable, RequestTimedOut, RequestRefused)
 ASK_SECONDS = 10.0
 
@@ -96,7 +95,6 @@ class MemberNode:
             (self._confirm_consents, CONFIRM_SECONDS),
             (self._report_readings, REPORT_SECONDS),
             (self._report_heads, HEADS_SECONDS),
-            (self._sweep_watches, SWEEP_SECONDS),
         ):
             self._tasks.append(loop.create_task(_every(seconds, beat)))
 
@@ -159,12 +157,6 @@ class MemberNode:
     async def _report_heads(self) -> None:
         self.assembly.report_heads()
         self.pump.wake()
-
-    def _sweep_now(self) -> None:
-        self.assembly.watches.sweep()
-
-    async def _sweep_watches(self) -> None:
-        self.assembly.watches.sweep()
 
     async def _refresh_from(self, peer: Party) -> None:
         async def ask(body: bytes) -> bytes:

@@ -9,7 +9,6 @@ import pytest
 from app.access import NOTHING_AVAILABLE, WORDS, Deny, GateRule, Permit
 from app.auth.sessions import Role, Session
 from app.gate import REFUSED_AFTER_MS, AccessEnded, Opened, Refused
-from app.watch import Watches
 from states.encoding import encode
 from states.identity import Party
 from states.reading import item_hash
@@ -350,24 +349,6 @@ def test_the_gate_is_never_asked_inside_a_turn() -> None:
     world.db.execute("BEGIN IMMEDIATE")
     with pytest.raises(AssertionError):
         _read(Asked(world))
-
-
-def test_an_open_watch_ends_once_and_for_ever_with_what_permitted_it() -> None:
-    asked = Asked(World())
-    world = asked.world
-    watches, ended = Watches(), list[str]()
-
-    def ask() -> Permit | Deny:
-        return world.gate.may_open(asked.session, DISCLOSED, 0, "TREAT")
-
-    watch = watches.watch(ask, lambda: ended.append("ended"))
-    assert watches.sweep() == 0
-    assert watch.generation == 1
-    _closed(asked)
-    assert watches.sweep() == 1
-    world.change("UPDATE statement SET closed_at = NULL")
-    assert (watches.sweep(), watch.confirm(), len(watches)) == (0, False, 0)
-    assert ended == ["ended"]
 
 
 # -- what may be seen ------------------------------------------------------------------------------
