@@ -36,7 +36,6 @@ class GateRule(StrEnum):
     OWN_RECORD = "no such record is in the custody of this node"
     TREATMENT = "the declared purpose is not treatment"
     NOT_CLOSED = "the patient has closed it to this person or purpose"
-    HER_OWN = "it is another patient's, or of nobody known here"
 
 
 WORDS = {
@@ -179,47 +178,3 @@ def judge_own(
 
     broken = _first_broken(clauses())
     return Permit(_session_ends(session)) if broken is None else Deny(broken)
-
-
-def judge_patient(
-    session: Session, patient: str | None, *, agent: Party | None, here: Here
-) -> Decision:
-    """May a patient see something of `patient` (this agent's own name) that is kept by `agent`: her own only."""
-    broken = _first_broken(
-        (
-            *_acts_here(session, here, Role.PATIENT),
-            (GateRule.HER_OWN, patient is not None and session.person_id == patient),
-            (GateRule.HELD, agent == here.me),
-        )
-    )
-    return Permit(_session_ends(session)) if broken is None else Deny(broken)
-
-
-def judge_staff_metadata(
-    session: Session, staff: Staff | None, *, person: bytes | None, here: Here
-) -> Decision:
-    """May staff see that something is there: what is for everybody here (`person` None), or for her alone?"""
-    broken = _first_broken(
-        (
-            *_acts_here(session, here, Role.CLINICIAN),
-            (GateRule.STAFF, staff is not None),
-            (
-                GateRule.SAME_PERSON,
-                person is None or (staff is not None and staff.person == person),
-            ),
-        )
-    )
-    return Permit(_session_ends(session)) if broken is None else Deny(broken)
-
-
-def judge_oversight(session: Session, here: Here) -> Decision:
-    """May a privacy officer or an auditor see this node's log, refusals and their reasons included?"""
-    roles = (Role.PRIVACY_OFFICER, Role.AUDITOR)
-    broken = _first_broken(_acts_here(session, here, *roles))
-    return Permit(_session_ends(session)) if broken is None else Deny(broken)
-
-
-def any_of(*decisions: Decision) -> Decision:
-    """Permit if one path permits; else the last refusal, that of the most particular path."""
-    permits = [each for each in decisions if isinstance(each, Permit)]
-    return max(permits, key=lambda each: each.until) if permits else decisions[-1]

@@ -1,5 +1,7 @@
-"""The one gate: every way by which data leaves this node asks here, and every reading is in the log before its bytes.
+"""The gate for bytes: a record is opened by `Gate.read_*` alone, and each reading is in the log before its first byte.
 
+Rows do not pass here: `app.graphql.schema.policy` says who sees which, `app.graphql.schema.listing` finds no others.
+That a clinician is shown just the records that this gate opens to her, test_what_is_listed_the_gate_permits compares.
 Runs on the thread that owns the node's database connection, between the engine's turns. A stream asks again before
 each chunk (`may_open`) and so ends with what permitted it.
 """
@@ -20,12 +22,8 @@ from app.access import (
     OwnRecord,
     Permit,
     Staff,
-    any_of,
     judge_disclosed,
-    judge_oversight,
     judge_own,
-    judge_patient,
-    judge_staff_metadata,
 )
 from app.auth.sessions import Session
 from app.blobs.cipher import BlobOpener
@@ -37,9 +35,7 @@ from app.gate_facts import (
     DisclosedFacts,
     OwnFacts,
     disclosed_facts,
-    disclosure_parties,
     own_facts,
-    statement_parties,
 )
 from app.keystore.errors import UnknownKey
 from app.keystore.keys import KeyStore
@@ -200,69 +196,12 @@ class Gate:
         about = (facts.content, facts.custodian, None)
         return self._open(reading, source, decision, still, about)
 
-    # -- what may be seen --------------------------------------------------------------------------------
-
-    def may_see_record(self, session: Session, ref: StateRef) -> Decision:
-        """May it be shown that this record exists: kind, code, labels, day? To staff of its custodian, and to her."""
-        here, facts = self._here(), own_facts(self._db, ref, self._parts.me)
-        if facts is None:
-            return self._nothing(session, here)
-        agent = None if facts.custodian == here.me else here.me
-        hers = judge_patient(session, facts.patient, agent=agent, here=here)
-        if facts.custodian != here.me:
-            return hers
-        return any_of(
-            hers, judge_staff_metadata(session, self._staff(session), person=None, here=here)
-        )
-
-    def may_see_disclosure(self, session: Session, tx: TransactionId) -> Decision:
-        """May it be shown that this was disclosed: to the patient, the person who asked, and for oversight."""
-        here, found = self._here(), disclosure_parties(self._db, tx)
-        if found is None:
-            return self._nothing(session, here)
-        hers = judge_patient(session, found.patient, agent=found.agent, here=here)
-        oversight = judge_oversight(session, here)
-        if found.recipient != here.me:
-            return any_of(hers, oversight)
-        staff = self._staff(session)
-        theirs = judge_staff_metadata(session, staff, person=found.person, here=here)
-        return any_of(hers, oversight, theirs)
-
-    def may_see_statement(self, session: Session, ref: StateRef) -> Decision:
-        """May this consent or restriction be shown? To the patient; for oversight; a consent to whom it is for.
-
-        A restriction is shown to nobody else: staff feel it, and are not told (architecture §2.7).
-        """
-        here, found = self._here(), statement_parties(self._db, ref)
-        if found is None:
-            return self._nothing(session, here)
-        hers = judge_patient(session, found.patient, agent=found.agent, here=here)
-        oversight = judge_oversight(session, here)
-        if found.recipient != here.me:
-            return any_of(hers, oversight)
-        staff = self._staff(session)
-        theirs = judge_staff_metadata(session, staff, person=found.person, here=here)
-        return any_of(hers, oversight, theirs)
-
-    def may_see_looks(self, session: Session, patient: str) -> Decision:
-        """May the list of who looked, with its alarms, be shown? To the patient herself, at her agent."""
-        here = self._here()
-        return judge_patient(session, patient, agent=here.me, here=here)
-
-    def may_see_log(self, session: Session) -> Decision:
-        """May this node's own reading log be shown, refusals and their reasons included?"""
-        return judge_oversight(session, self._here())
-
     # -- deciding ------------------------------------------------------------------------------------------
 
     def _here(self) -> Here:
         now = self._parts.clock()
         limits = self._parts.parameters.in_force(now)[1].limits
         return Here(self._parts.me, now, limits.lease_ms)
-
-    def _nothing(self, session: Session, here: Here) -> Decision:
-        """The refusal for what is not there: through the same rules as what is another's."""
-        return judge_patient(session, None, agent=here.me, here=here)
 
     def _staff(self, session: Session) -> Staff | None:
         person = _person_of(session)

@@ -18,7 +18,6 @@ from app.storage.statements import sql, table_of
 from states.identity import Party
 from states.state import StateRef
 from states.subjects.content import CONTENT, Content
-from states.subjects.terms import TERMS
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
@@ -73,14 +72,6 @@ _ENROLLED = sql(
     )
     .limit(1)
 )
-_PARTIES = sql(
-    select(_D.c.recipient, _D.c.agent, _D.c.patient, _D.c.person).where(_D.c.tx == bindparam("tx"))
-)
-_STATED = sql(
-    select(_S.c.grantee, _S.c.agent, _S.c.patient, _S.c.terms).where(
-        _S.c.tx == bindparam("tx"), _S.c.idx == bindparam("idx")
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +110,6 @@ class OwnFacts:
     blob: str
     size_class: int
     key: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Parties:
-    """Whom a disclosure or statement concerns; `person` is None where it is for everybody at the recipient."""
-
-    recipient: Party | None
-    agent: Party
-    patient: str | None
-    person: bytes | None
 
 
 def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | None:
@@ -178,18 +159,3 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
         size_class=size_class,
         key=key,
     )
-
-
-def disclosure_parties(db: Connection, tx: bytes) -> Parties | None:
-    """Return whom a disclosure concerns; None for one that is not here."""
-    row = db.execute(_PARTIES, {"tx": tx}).fetchone()
-    return None if row is None else Parties(Party(row[0]), Party(row[1]), row[2], row[3])
-
-
-def statement_parties(db: Connection, ref: StateRef) -> Parties | None:
-    """Return whom a consent or restriction concerns; None for one that is not here."""
-    row = db.execute(_STATED, {"tx": ref.tx, "idx": ref.index}).fetchone()
-    if row is None:
-        return None
-    grantee = None if row[0] is None else Party(row[0])
-    return Parties(grantee, Party(row[1]), row[2], TERMS.decode(row[3]).person)

@@ -6,27 +6,23 @@ from itertools import combinations
 
 import pytest
 
-from app.access import NOTHING_AVAILABLE, WORDS, Deny, GateRule, Permit
+from app.access import NOTHING_AVAILABLE, WORDS, GateRule
 from app.auth.sessions import Role, Session
 from app.gate import REFUSED_AFTER_MS, AccessEnded, Opened, Refused
-from states.encoding import encode
 from states.identity import Party
 from states.reading import item_hash
 from states.state import StateRef, TransactionId
 from states.subjects.codes import Purpose
-from tests.contracts.cast import AGENT, DR_REED, MERCY, NOW, RIVERSIDE
+from tests.contracts.cast import DR_REED, MERCY, NOW, RIVERSIDE
 from tests.unit.app.gate_world import (
-    CONSENT,
     DISCLOSED,
     ELSEWHERE,
-    LOCAL,
     LONG,
     OTHER_PERSON,
     OWN,
     TEXT,
     World,
     session,
-    terms,
 )
 
 HOUR = 3_600_000
@@ -349,74 +345,3 @@ def test_the_gate_is_never_asked_inside_a_turn() -> None:
     world.db.execute("BEGIN IMMEDIATE")
     with pytest.raises(AssertionError):
         _read(Asked(world))
-
-
-# -- what may be seen ------------------------------------------------------------------------------
-
-REED, HALE = DR_REED.hex(), OTHER_PERSON.hex()
-WHO = {
-    "Dr Reed": session(),
-    "Dr Hale": session(person=HALE),
-    "Ada": session(Role.PATIENT, LOCAL),
-    "another patient": session(Role.PATIENT, "another"),
-    "privacy officer": session(Role.PRIVACY_OFFICER, None),
-    "auditor": session(Role.AUDITOR, None),
-    "operator": session(Role.OPERATOR, None),
-    "a clinician of Mercy": session(organisation=MERCY),
-    "a privacy officer of Mercy": session(Role.PRIVACY_OFFICER, None, MERCY),
-    "nobody": session(person=None),
-}
-OVERSIGHT = {"privacy officer", "auditor"}
-SEES: dict[str, tuple[Callable[[World, Session], Permit | Deny], set[str]]] = {
-    "own record": (lambda w, s: w.gate.may_see_record(s, OWN), {"Dr Reed", "Dr Hale"}),
-    "no record": (
-        lambda w, s: w.gate.may_see_record(s, StateRef(TransactionId(ELSEWHERE), 0)),
-        set(),
-    ),
-    "disclosure": (lambda w, s: w.gate.may_see_disclosure(s, DISCLOSED), {"Dr Reed"} | OVERSIGHT),
-    "no disclosure": (lambda w, s: w.gate.may_see_disclosure(s, TransactionId(ELSEWHERE)), set()),
-    "consent": (lambda w, s: w.gate.may_see_statement(s, CONSENT), {"Dr Reed"} | OVERSIGHT),
-    "no consent": (lambda w, s: w.gate.may_see_statement(s, StateRef(CONSENT.tx, 1)), set()),
-    "log": (lambda w, s: w.gate.may_see_log(s), OVERSIGHT),
-}
-AT_AGENT: dict[str, tuple[Callable[[World, Session], Permit | Deny], set[str]]] = {
-    "record of Mercy": (lambda w, s: w.gate.may_see_record(s, OWN), {"Ada"}),
-    "disclosure": (lambda w, s: w.gate.may_see_disclosure(s, DISCLOSED), {"Ada"} | OVERSIGHT),
-    "consent": (lambda w, s: w.gate.may_see_statement(s, CONSENT), {"Ada"} | OVERSIGHT),
-    "who looked": (lambda w, s: w.gate.may_see_looks(s, LOCAL), {"Ada"}),
-    "content": (lambda w, s: w.gate.may_open(s, DISCLOSED, 0, "TREAT"), set()),
-}
-
-
-@pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize("path", SEES)
-def test_who_sees_what_at_a_recipient(path: str, who: str) -> None:
-    ask, seen_by = SEES[path]
-    assert isinstance(ask(World(), WHO[who]), Permit) == (who in seen_by)
-
-
-@pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize("path", AT_AGENT)
-def test_who_sees_what_at_an_agent(path: str, who: str) -> None:
-    """The same rows where this node is the agent, and custodian and recipient are others."""
-    world = World()
-    world.change("UPDATE record SET custodian = ?, key = NULL", MERCY)
-    world.change("UPDATE disclosure SET recipient = ?, agent = ?", AGENT, RIVERSIDE)
-    world.change("UPDATE statement SET grantee = ?, agent = ?", AGENT, RIVERSIDE)
-    ask, seen_by = AT_AGENT[path]
-    assert isinstance(ask(world, WHO[who]), Permit) == (who in seen_by)
-
-
-def test_a_consent_for_everybody_at_the_recipient_is_seen_by_its_staff() -> None:
-    world = World()
-    world.change("UPDATE statement SET terms = ?", encode(terms(None)))
-    assert isinstance(world.gate.may_see_statement(WHO["Dr Hale"], CONSENT), Permit)
-
-
-def test_a_restriction_is_shown_to_no_staff() -> None:
-    world = World()
-    world.change("UPDATE statement SET grantee = NULL, custodian = ?", RIVERSIDE)
-    seen = [
-        who for who in WHO if isinstance(world.gate.may_see_statement(WHO[who], CONSENT), Permit)
-    ]
-    assert set(seen) == OVERSIGHT

@@ -27,25 +27,25 @@ def _nothing(world: GraphVillage) -> None:
     """It goes on."""
 
 
-def _withdraw(world: GraphVillage) -> None:
+def withdraw(world: GraphVillage) -> None:
     for node in world.village.nodes.values():
         node.db.execute("UPDATE disclosure_item SET withdrawn_at = ?", (world.village.clock.now,))
 
 
-def _read_until(world: GraphVillage) -> None:
+def read_until(world: GraphVillage) -> None:
     node = world.village.nodes["Riverside"]
     node.db.execute("UPDATE disclosure SET read_until = ?", (world.village.clock.now,))
 
 
-def _consent_over(world: GraphVillage) -> None:
+def consent_over(world: GraphVillage) -> None:
     world.village.clock.now += 8 * DAY_MS
 
 
-def _cut_off(world: GraphVillage) -> None:
+def cut_off(world: GraphVillage) -> None:
     world.village.clock.now += LEASE_MS
 
 
-def _dead(world: GraphVillage) -> None:
+def dead(world: GraphVillage) -> None:
     """The notary's newest word is that the consent does not live."""
     node = world.village.nodes["Riverside"]
     node.db.execute(
@@ -56,11 +56,11 @@ def _dead(world: GraphVillage) -> None:
 
 ENDS: tuple[End, ...] = (
     GraphVillage.revoke,
-    _withdraw,
-    _read_until,
-    _consent_over,
-    _cut_off,
-    _dead,
+    withdraw,
+    read_until,
+    consent_over,
+    cut_off,
+    dead,
 )
 
 

@@ -2,17 +2,14 @@
 
 import base64
 import itertools
-from collections.abc import Iterator
 
 import pytest
 
-from app.access import Permit
 from app.auth.sessions import Role, Session
 from app.graphql.schema.policy import Reach, Subject, Viewer
 from states.groups import Group
 from states.identity import Party
 from states.signed import PROVEN_TRANSACTION
-from states.state import StateRef, TransactionId
 from states.tearoff import open_tearoff
 from tests.simulation.neighbours import ADA
 from tests.unit.app.graphql_schema.graph_world import (
@@ -118,33 +115,6 @@ def test_an_id_of_another_node_names_nothing(world: GraphVillage) -> None:
 def test_a_forged_id_names_nothing(world: GraphVillage, forged: str) -> None:
     query = "query($id: ID!) { node(id: $id) { id } }"
     assert world.ask(ADA_HERSELF, query, {"id": forged}) == {"node": None}
-
-
-def _listed(world: GraphVillage) -> Iterator[tuple[Who, str, tuple[bytes, int]]]:
-    for who in SEEN:
-        for root in ("records", "consents", "restrictions", "disclosures"):
-            for row in world.nodes(who, root):
-                named = world.desks[who.node].api.ids.open(str(at(row, "id")))
-                assert named is not None
-                tx, idx = (*named.keys, 0)[:2]
-                assert isinstance(tx, bytes)
-                yield who, root, (tx, int(idx))
-
-
-def test_what_is_listed_the_gate_permits_to_be_seen(world: GraphVillage) -> None:
-    met = set()
-    for who, root, (tx, idx) in _listed(world):
-        gate, session = world.desks[who.node].assembly.gate, world.session(who)
-        ref = StateRef(TransactionId(tx), idx)
-        if root == "records":
-            decision = gate.may_see_record(session, ref)
-        elif root == "disclosures":
-            decision = gate.may_see_disclosure(session, ref.tx)
-        else:
-            decision = gate.may_see_statement(session, ref)
-        assert isinstance(decision, Permit), (who, root)
-        met.add((who.role, root))
-    assert len(met) == 10
 
 
 def test_content_is_read_through_the_gate_and_the_reading_is_in_the_log(
