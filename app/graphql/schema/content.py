@@ -1,11 +1,13 @@
 """The content of records: read through the gate, which keeps the reading before the first byte."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 import strawberry
 
+from app.blobs.sizes import size_class
 from app.gate import AccessEnded, Opened, Refused
 from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.scalars import Base64, RawJson, UInt53
@@ -14,6 +16,8 @@ from app.graphql.schema.context import ApiContext
 from states.errors import LedgerError
 
 CONTENT_BYTES_MAX = 1 << 22
+BLOB_SIZE_MAX = size_class(CONTENT_BYTES_MAX)
+"""Of ciphertext, padded: what a document of CONTENT_BYTES_MAX becomes. All of its class can be shown."""
 CONTENT_COST = 20
 NOTHING_AVAILABLE = "Nothing available."
 
@@ -37,22 +41,33 @@ class RecordContent:
     )
 
 
-async def shown(context: ApiContext, answer: Opened | Refused) -> RecordContent:
-    """Return what the gate answered. A refusal takes the same time whatever its reason."""
+async def shown(
+    context: ApiContext, blob_size: int, read: Callable[[], Opened | Refused]
+) -> RecordContent:
+    """Return what the gate answers. A refusal takes the same time whatever its reason.
+
+    Raises LIMIT_EXCEEDED, before anything is read or logged, for a `blob_size` (bytes of ciphertext, as everybody sees
+    who sees the row) above BLOB_SIZE_MAX.
+    """
+    if blob_size > BLOB_SIZE_MAX:
+        raise ApiError(ErrorCode.LIMIT_EXCEEDED, "too large for GraphQL: use FHIR")
+    answer = read()
     if isinstance(answer, Refused):
         wait_ms = answer.answer_at - context.api.assembly.given.clock()
         await asyncio.sleep(max(wait_ms, 0) / 1_000)
         return RecordContent(resource=None, bytes=None, refusal=answer.words, log_entry=None)
-    found = b""
+    parts: list[bytes] = []
     try:
         for chunk in answer.chunks:
-            found += chunk
-            if len(found) > CONTENT_BYTES_MAX:
-                raise ApiError(ErrorCode.LIMIT_EXCEEDED, "too large for GraphQL: use FHIR")
+            parts.append(chunk)
+            await asyncio.sleep(
+                0
+            )  # each chunk is opened on the event loop: let others have it in between
     except AccessEnded as ended:
         raise ApiError(ErrorCode.CONSENT_EXPIRED, ended.words) from ended
     except LedgerError as damaged:
         raise ApiError(ErrorCode.NOT_FOUND, NOTHING_AVAILABLE) from damaged
+    found = b"".join(parts)
     return RecordContent(
         resource=_resource(found),
         bytes=Base64(found),

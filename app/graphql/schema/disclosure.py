@@ -151,8 +151,10 @@ async def _content(root: "DisclosedItem", info: Info, purpose: PurposeArgument) 
     context = info.context
     gate = context.api.gate
     tx = TransactionId(bytes(root.disclosure_id))
-    session = context.caller.session
-    return await shown(context, gate.read_record(session, tx, root.number, purpose_of(purpose)))
+    session, why = context.caller.session, purpose_of(purpose)
+    return await shown(
+        context, root.size_class, lambda: gate.read_record(session, tx, root.number, why)
+    )
 
 
 @strawberry.type(description="One record that a disclosure opens.")

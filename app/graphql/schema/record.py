@@ -94,7 +94,8 @@ async def _content(root: "Record", info: Info, purpose: PurposeArgument) -> Reco
     context = info.context
     gate = context.api.gate
     ref = StateRef(TransactionId(bytes(root.transaction_id)), root.index)
-    return await shown(context, gate.read_own(context.caller.session, ref, purpose_of(purpose)))
+    session, why = context.caller.session, purpose_of(purpose)
+    return await shown(context, root.size_class, lambda: gate.read_own(session, ref, why))
 
 
 def _patient(root: "Record", info: Info) -> Patient | None:
