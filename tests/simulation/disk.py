@@ -54,6 +54,8 @@ class Disk(sqlite3.Connection):
                 watcher.marked()
             case "ROLLBACK TO step":
                 watcher.back_to_mark()
+            case _:
+                pass
         return done
 
     def executemany(self, sql: str, parameters: Iterable[object], /) -> sqlite3.Cursor:

@@ -215,4 +215,3 @@ class Mallory:
                 raise Violation("only owners consume", "Mallory has had something notarised")
 
         self._world.bring(data, reply)
-

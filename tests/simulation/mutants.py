@@ -13,7 +13,7 @@ from app.vault.subject import Step
 from flows.arrivals import Arrivals
 from flows.engine import Engine
 from flows.envelope import Envelope
-from flows.finality import AllSigned, about
+from flows.finality import AllSigned, Proposal, about
 from flows.flow import AskNotary, FlowContext, FlowSession
 from flows.post_office import PostOffice
 from flows.services import AddSignatures, Held, OwnSignatures, Signatures, transaction_part
@@ -125,9 +125,9 @@ def _send_before_commit(replace: Callable[[object, str, object], None]) -> None:
 # -- finality and release --------------------------------------------------------------------------------
 
 
-async def _asks_early(flow: FlowContext, held: Held, sessions: tuple[FlowSession, ...]) -> None:
+async def _asks_early(_flow: FlowContext, held: Held, sessions: tuple[FlowSession, ...]) -> None:
     for session in sessions:
-        session.send(disclosure.Proposal(held.tx), (transaction_part(held.tx, session.counterparty),))
+        session.send(Proposal(held.tx), (transaction_part(held.tx, session.counterparty),))
     await AskNotary("notarise", held.tx)
     for session in sessions:
         brought = await session.receive(Signatures, held.until)
@@ -187,9 +187,7 @@ def _no_lock_check(replace: Callable[[object, str, object], None]) -> None:
 def _no_head_lock(replace: Callable[[object, str, object], None]) -> None:
     """Two sequencers read the same head, and both write: each request sees the facts of before the batch."""
 
-    def commit(
-        self: MemoryProvider, requests: Sequence[CommitRequest], now: int
-    ) -> list[Outcome]:
+    def commit(self: MemoryProvider, requests: Sequence[CommitRequest], now: int) -> list[Outcome]:
         now = max(now, self._clock)
         read = [settle([each], now, self._head.size, self) for each in requests]
         outcomes: list[Outcome] = []

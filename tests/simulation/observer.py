@@ -28,8 +28,11 @@ class Violation(AssertionError):
     """Something that must hold does not. `checker` names what found it."""
 
     def __init__(self, checker: str, what: str) -> None:
-        super().__init__(f"[{checker}] {what}")
+        super().__init__(checker, what)
         self.checker = checker
+
+    def __str__(self) -> str:
+        return "[{}] {}".format(*self.args)
 
 
 @dataclass(frozen=True, slots=True)

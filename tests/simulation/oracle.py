@@ -144,18 +144,20 @@ class Oracle:
         known = self.known.get(tx)
         if known is None:
             raise Violation("only owners consume", f"no node built {tx.hex()[:12]}")
-        for ref in known.references:
-            if ref in self.consumed:
-                what = f"{tx.hex()[:12]} rests on a consent that was consumed"
-                raise Violation("consent unconsumed at its place", what)
-        for ref in known.inputs:
-            if ref in self.consumed:
-                raise Violation("no state consumed twice", f"{ref.tx.hex()[:12]}:{ref.index}")
-            self.consumed[ref] = index, entry.at
+        self._consume(tx, known, index, entry.at)
         self.places[tx] = index
         self.log.append(entry)
         self._leaves.append(leaf_hash(entry_bytes(entry)))
         self.roots.append(root_of(self._leaves))
+
+    def _consume(self, tx: bytes, known: Known, index: int, at: int) -> None:
+        if any(ref in self.consumed for ref in known.references):
+            what = f"{tx.hex()[:12]} rests on a consent that was consumed"
+            raise Violation("consent unconsumed at its place", what)
+        for ref in known.inputs:
+            if ref in self.consumed:
+                raise Violation("no state consumed twice", f"{ref.tx.hex()[:12]}:{ref.index}")
+            self.consumed[ref] = index, at
 
     def _check_receipt(self, text: str) -> None:
         receipt = read_receipt(text)

@@ -1,5 +1,6 @@
 """One seed from its first enrolment to its judgement."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,7 +53,9 @@ def _simulate(seed: int, directory: Path | None) -> Outcome:
         world.notary.stop()
         for node in world.nodes.values():
             node.disk.watcher = None
-    trace = [f"+{(at - world.trace[0][0]):>9} {' '.join(map(str, what))}" for at, what in world.trace]
+    trace = [
+        f"+{(at - world.trace[0][0]):>9} {' '.join(map(str, what))}" for at, what in world.trace
+    ]
     for node in world.nodes.values():
         node.disk.close()
     return Outcome(seed, violation, world.met, trace, str(world.swarm), len(world.oracle.log))
@@ -80,26 +83,32 @@ def _live(world: World) -> None:
 def _plan(world: World, active: int) -> None:
     """Place in time what befalls the network as a whole, and the backups."""
     end = world.now + active
-
-    def back_up() -> None:
-        for node in world.nodes.values():
-            if node.assembly is not None and world.chance.random() < 0.5:
-                node.back_up()
-        if world.now < end:
-            world.after(BACKUPS_MS, back_up)
-
-    def cut() -> None:
-        if world.swarm.strikes(Fault.CUT):
-            world.cut_some()
-        if world.now < end:
-            world.after(1_000, cut)
-
     if Fault.RESTORED in world.swarm:
-        world.after(BACKUPS_MS // 2, back_up)
+        _repeat(world, BACKUPS_MS, end, lambda: _back_up(world))
     if Fault.CUT in world.swarm:
-        world.after(500, cut)
+        _repeat(world, 1_000, end, lambda: _cut(world))
     if Fault.MALLORY in world.swarm:
         Mallory(world).act_until(end)
+
+
+def _repeat(world: World, every: int, end: int, action: Callable[[], None]) -> None:
+    def again() -> None:
+        action()
+        if world.now < end:
+            world.after(every, again)
+
+    world.after(every // 2, again)
+
+
+def _back_up(world: World) -> None:
+    for node in world.nodes.values():
+        if node.assembly is not None and world.chance.random() < 0.5:
+            node.back_up()
+
+
+def _cut(world: World) -> None:
+    if world.swarm.strikes(Fault.CUT):
+        world.cut_some()
 
 
 def _operate(world: World) -> None:

@@ -189,5 +189,3 @@ class Wire:
         except LedgerError as malformed:
             raise Violation("well formed", f"{sender.name}: {malformed}") from malformed
         self._world.wake(receiver)
-
-

@@ -1,4 +1,4 @@
-"""What people do in the simulated network: enrol, publish, grant, ask, restrict, revoke, amend, transfer, in any order."""
+"""What people do in the simulated network: enrol, publish, grant, ask, restrict, revoke and transfer, in any order."""
 
 import io
 from collections.abc import Callable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PATIENTS = (b"ada-at-her-agent", b"bob-at-her-agent", b"cyd-at-her-agent")
 CATEGORIES: tuple[Category, ...] = ("laboratory", "medication", "note")
+PERMITTED: tuple[list[Category], ...] = (["laboratory", "medication"], ["note"])
 CUSTODIANS = ("Mercy", "Riverside", "Northside")
 RECIPIENTS = ("Riverside", "Mercy")
 DAY = 86_400_000
@@ -74,6 +75,7 @@ class Workload:
         self._keys = 0
         self._desks: list[Desk] = []
         self._marks: dict[bytes, tuple[str, str]] = {}  # commitment → (mark of its code, category)
+        self._opened: list[tuple[str, tuple[str, ...]]] = []
         self._agent = world.nodes["Agent"]
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
@@ -170,6 +172,9 @@ class Workload:
             node.blobs.put(sealing)
             sealed = sealing.sealed
             self._marks[sealed.commitment] = code, category
+            for name, permitted in self._opened:
+                if category in permitted:
+                    canaries.let(code, name)
             staged.append(
                 Staged(
                     PatientId(patient),
@@ -245,7 +250,7 @@ class Workload:
         grantee = self._random.choice(RECIPIENTS)
         custodian = self._random.choice([each for each in CUSTODIANS if each != grantee])
         now = self._agent.clock()
-        categories: list[Category] = self._random.choice((["laboratory", "medication"], ["note"]))
+        categories: list[Category] = self._random.choice(PERMITTED)
         days = self._random.choice((7 * DAY, 7 * DAY, 120_000))
         self._launch(
             self._agent,
@@ -309,7 +314,9 @@ class Workload:
     def _open_marks(self, node: SimNode, tx: bytes) -> None:
         """By this consent its grantee may see what is of the permitted categories, and nothing else."""
         (terms,) = node.disk.execute("SELECT terms FROM statement WHERE tx = ?", (tx,)).fetchone()
+        permitted: tuple[str, ...]
         permitted = msgspec.msgpack.decode(terms, type=Terms, strict=False).categories
+        self._opened.append((node.name, permitted))
         for mark, category in self._marks.values():
             if category in permitted:
                 self._world.oracle.canaries.let(mark, node.name)
@@ -317,4 +324,3 @@ class Workload:
     def look_up(self) -> None:
         organisation = self._world.nodes[self._random.choice(RECIPIENTS)]
         self._launch(self._agent, FindPractitioner(organisation.me, "Dr Nobody"))
-

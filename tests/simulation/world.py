@@ -7,10 +7,13 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar, TypeVar
 
+import msgspec
+
 from app.storage.flow_store import SqliteFlowStore
 from flows.envelope import Kind
 from flows.flow import Flow
 from flows.recovery import Recover
+from flows.store import Status
 from flows.turn import Question, TurnResult
 from states.errors import LedgerError
 from states.notarisation import ANSWER
@@ -29,11 +32,14 @@ TURN_MS = (0, 8)
 RESTART_MS = (50, 3_000)
 QUESTION_MS = (1, 30)
 ANSWER_LATE_MS = (1_000, 40_000)
+RETRIED_MS = 3_000
 AWAY_MS = (4_000, 30_000, 700_000)
 CUT_MS = (2_000, 15_000, 90_000)
 EVENTS_MAX = 120_000
 REST_MS = 6 * 3_600_000  # after which a healed network that still works is one that never rests
 STRANGER = "Mallory"
+
+_RECOVER = str(Recover.__struct_config__.tag)
 
 Line = tuple[int, tuple[object, ...]]
 
@@ -69,6 +75,7 @@ class World:
         self._by_party = {str(node.me): node for node in self.nodes.values()}
         self.notary = SimulatedNotary(self.founding, lambda: self.now, self.chance, directory)
         self._notary_due = False
+        self._recoveries = 0
         self.observed: Counter[tuple[str, str]] = Counter()
         self.oracle = Oracle(self)
         self.wire = Wire(self)
@@ -174,6 +181,8 @@ class World:
             if row is not None:
                 self.tell(node.name, "ended", row.tag, finished.status.name, row.why)
                 self.oracle.ended(node, row)
+                if row.tag == _RECOVER and finished.status == Status.FAILED:
+                    self._recover_again(node, msgspec.msgpack.decode(row.args, type=Recover))
         self.wire.send(node, result)
         for question in result.questions:
             self.ask(node, question)
@@ -235,9 +244,17 @@ class World:
         if restores:
             for other in self.nodes.values():
                 if other is not node:
-                    key = f"recover {node.restored} {other.name}"
-                    self.launch(node, Recover(other.me, 0), key)
+                    self._recover(node, Recover(other.me, 0))
         self.wake(node)
+
+    def _recover(self, node: SimNode, flow: Recover) -> None:
+        """Ask a peer for what the image lacks: for all, as what was under way at its time may be old."""
+        self._recoveries += 1
+        self.launch(node, flow, f"recover {self._recoveries}")
+
+    def _recover_again(self, node: SimNode, flow: Recover) -> None:
+        """An operator sees that it failed, as when the peer was restored meanwhile."""
+        self.after(RETRIED_MS, lambda: self._recover(node, flow))
 
     def launch(self, node: SimNode, flow: Flow, key: str) -> None:
         """Start a flow under a key; who died over it is asked again, and must give the same flow."""
@@ -309,17 +326,13 @@ class World:
         self.oracle.overhear_question(node, data)
         if question.kind == "notarise":
             self.oracle.before_notary(node, question.row)
-        if self.now < self.notary.away_until:
-            self.meet(Fault.NOTARY_AWAY, question.kind, name)
-            return
-        if self.swarm.strikes(Fault.UNASKED):
-            self.meet(Fault.UNASKED, question.kind, name)
+        if self._is_lost(Fault.UNASKED, question.kind, name):
             return
         self.tell(node.name, "asks", question.kind, name)
         assembly = node.assembly
 
         def reply(answer: bytes) -> None:
-            if self._answer_is_lost(question.kind, name):
+            if self._is_lost(Fault.UNTOLD, question.kind, name):
                 return
             delay = self.chance.randint(*QUESTION_MS)
             if self.swarm.strikes(Fault.TOLD_LATE):
@@ -334,12 +347,12 @@ class World:
 
     notary_dies = False
 
-    def _answer_is_lost(self, kind: str, name: str) -> bool:
+    def _is_lost(self, fault: Fault, kind: str, name: str) -> bool:
         if self.now < self.notary.away_until:
             self.meet(Fault.NOTARY_AWAY, kind, name)
             return True
-        if self.swarm.strikes(Fault.UNTOLD):
-            self.meet(Fault.UNTOLD, kind, name)
+        if self.swarm.strikes(fault):
+            self.meet(fault, kind, name)
             return True
         return False
 
