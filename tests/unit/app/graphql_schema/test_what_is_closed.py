@@ -1,11 +1,17 @@
 """What a patient closes to the staff of her custodian is to them as if it were not there."""
 
 import asyncio
-from contextlib import aclosing
+import sqlite3
+from contextlib import aclosing, closing
+from pathlib import Path
 
 import pytest
 
 from app.auth.sessions import Role
+from app.closure import Closure
+from app.graphql.schema.listing import find_at
+from app.graphql.schema.moment import Snapshots
+from app.graphql.schema.record import RECORDS as RECORD_LISTING
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
     DR_MORA,
@@ -132,3 +138,35 @@ def test_a_lifted_restriction_lets_the_record_be_listed_again(world: GraphVillag
     fields = {"idempotencyKey": "lift", "restriction": restriction}
     world.mutate(ADA_HERSELF, "liftRestriction", fields)
     assert len(world.nodes(DR_MORA, "records")) == 2
+
+
+def test_a_snapshot_of_its_own_rules_by_the_statements_in_it(
+    world: GraphVillage, tmp_path: Path
+) -> None:
+    """As in a node with its database in a file: a second, read-only connection lists and rules."""
+    desk, path = world.desks["Mercy"], tmp_path / "node.db"
+    viewer = desk.api.viewer(world.caller(DR_MORA))
+    (tx,) = desk.assembly.db.execute("SELECT tx FROM record LIMIT 1").fetchone()
+
+    def kept() -> None:
+        with closing(sqlite3.connect(path)) as file:
+            desk.assembly.db.backup(file)
+
+    ruling = Closure(desk.assembly.me, desk.assembly.deciding, desk.assembly.given.parameters)
+    snapshots = Snapshots(
+        desk.assembly.db,
+        world.village.clock,
+        lambda: sqlite3.connect(path, isolation_level=None),
+        lambda _: 1,
+        ruling.ruling,
+    )
+    kept()
+    with closing(snapshots.open()) as moment:
+        assert find_at(viewer, moment, RECORD_LISTING, (tx, 0)) is not None
+    snapshots.close()
+    close(world, "LABORATORY")
+    path.unlink()
+    kept()
+    with closing(snapshots.open()) as moment:
+        assert find_at(viewer, moment, RECORD_LISTING, (tx, 0)) is None
+    snapshots.close()
