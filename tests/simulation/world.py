@@ -33,6 +33,7 @@ RESTART_MS = (50, 3_000)
 QUESTION_MS = (1, 30)
 ANSWER_LATE_MS = (1_000, 40_000)
 RETRIED_MS = 3_000
+RESTORES_MAX = 4
 AWAY_MS = (4_000, 30_000, 700_000)
 CUT_MS = (2_000, 15_000, 90_000)
 EVENTS_MAX = 120_000
@@ -75,7 +76,7 @@ class World:
         self._by_party = {str(node.me): node for node in self.nodes.values()}
         self.notary = SimulatedNotary(self.founding, lambda: self.now, self.chance, directory)
         self._notary_due = False
-        self._recoveries = 0
+        self._recoveries = self._restores = 0
         self.observed: Counter[tuple[str, str]] = Counter()
         self.oracle = Oracle(self)
         self.wire = Wire(self)
@@ -199,13 +200,15 @@ class World:
             self.wake(node, due - node.clock())
 
     def _choose(self, node: SimNode) -> Fault | None:
-        """Draw what befalls the node in this turn."""
+        """Draw what befalls the node in this turn. Restores have an end: each is work that calls for the next."""
         for fault, fate in (
             (Fault.KILLED_BEFORE_COMMIT, False),
             (Fault.KILLED_AFTER_COMMIT, True),
             (Fault.RESTORED, self.chance.random() < 0.5),
         ):
-            if self.swarm.strikes(fault) and (fault is not Fault.RESTORED or node.image):
+            if self.swarm.strikes(fault) and (
+                fault is not Fault.RESTORED or self._may_restore(node)
+            ):
                 node.fate = fate
                 return fault
         for fault, blows in ((Fault.KILLED_WITHIN, Killed), (Fault.DISK_FULL, DiskFull)):
@@ -213,6 +216,9 @@ class World:
                 node.disk.fuse, node.disk.blows = self.chance.randint(1, 40), blows
                 return fault
         return None
+
+    def _may_restore(self, node: SimNode) -> bool:
+        return node.image is not None and self._restores < RESTORES_MAX
 
     def _count_inputs(self, fault: Fault | None, inputs: list[Input]) -> None:
         if fault is None:
@@ -233,6 +239,7 @@ class World:
         if node.assembly is not None:
             return
         if restores:
+            self._restores += 1
             self.oracle.restoring(node)
             node.restore()
             SqliteFlowStore(node.disk).new_incarnation(self.entropy(16))
