@@ -31,8 +31,9 @@ from app.vault.drafts import Drafts
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import LedgerHandlers
 from app.vault.locks import QUESTIONED, Locks
+from app.vault.reader import NotHeld
 from app.vault.subject import Subjects
-from app.vault.vault import NotHeld, Vault
+from app.vault.vault import Vault
 from flows.engine import Engine
 from flows.services import TRANSACTION_PART
 from flows.step import Handlers

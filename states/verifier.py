@@ -145,6 +145,27 @@ class Verifier:
         self._check_signatures(ledger, signed.signatures, partly=partly)  # §7.9
         return CheckedTransaction(filtered, ledger, signed.signatures)
 
+    def with_signatures(
+        self, checked: CheckedTransaction, signatures: tuple[TransactionSignature, ...]
+    ) -> CheckedTransaction:
+        """Return a checked transaction with these signatures instead, some of which may still be missing.
+
+        All else is about bytes that do not change: it is not checked again.
+        """
+        self._check_signatures(checked.ledger, signatures, partly=True)
+        return CheckedTransaction(checked.filtered, checked.ledger, signatures)
+
+    def prove(self, checked: CheckedTransaction, receipt: str) -> VerifiedTransaction:
+        """Complete steps 9 and 10 for a transaction that this process has checked, every input resolved."""
+        for item in checked.ledger.inputs:
+            if item.held is None:
+                raise UnresolvedInput(item.ref)
+        self._check_signatures(checked.ledger, checked.signatures, partly=False)
+        tearoff = checked.filtered.tearoff
+        verified = self.check_receipt(checked, receipt)
+        proven = ProvenTransaction(tearoff, checked.signatures, receipt)
+        return VerifiedTransaction(checked, proven, verified)
+
     def check_receipt(self, checked: CheckedTransaction, text: str) -> VerifiedReceipt:
         """§7.10: the notary's log holds this transaction, inside its window."""
         ledger = checked.ledger

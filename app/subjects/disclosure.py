@@ -22,8 +22,8 @@ from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement, Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
+from app.vault.reader import NotHeld
 from app.vault.subject import Holders, Step
-from app.vault.vault import NotHeld
 from flows.flow import FlowRefused
 from flows.notices import Letter
 from flows.services import Held

@@ -25,8 +25,8 @@ from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.locks import QUESTIONED
+from app.vault.reader import NotHeld
 from app.vault.subject import Step
-from app.vault.vault import NotHeld
 from flows.flow import FlowRefused
 from flows.services import Done
 from flows.step import Handlers

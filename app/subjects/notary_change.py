@@ -10,9 +10,10 @@ from app.subjects.enrolment import Enrolments
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.locks import OWN
+from app.vault.reader import NotHeld
 from app.vault.statements import ADD_ENTRY, GET_LOCK
 from app.vault.subject import Holders, Step
-from app.vault.vault import NotConcerned, NotHeld
+from app.vault.vault import NotConcerned
 from flows.notary_change import BuildNotaryChange, KeepEntry
 from flows.notices import Letter
 from flows.services import Held, Recorded

@@ -19,8 +19,8 @@ from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
+from app.vault.reader import NotHeld
 from app.vault.subject import Holders, Step
-from app.vault.vault import NotHeld
 from flows.notices import Letter, Superseded
 from flows.services import Held
 from flows.step import Handlers

@@ -6,8 +6,8 @@ from app.subjects.deciding import Deciding
 from app.subjects.statement import Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
+from app.vault.reader import NotHeld
 from app.vault.subject import Holders, Step
-from app.vault.vault import NotHeld
 from flows.notices import Letter
 from flows.services import Held
 from flows.step import Handlers

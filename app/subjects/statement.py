@@ -11,8 +11,9 @@ from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
+from app.vault.reader import NotHeld
 from app.vault.subject import Step
-from app.vault.vault import NotConcerned, NotHeld
+from app.vault.vault import NotConcerned
 from flows.flow import FlowRefused
 from flows.notices import InForce, InForceSince, Letter
 from flows.services import Done

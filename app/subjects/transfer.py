@@ -12,8 +12,8 @@ from app.subjects.enrolment import Enrolments, NotEnrolled
 from app.vault.drafts import NONCE_SIZE, Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
+from app.vault.reader import NotHeld, for_roles
 from app.vault.subject import Step
-from app.vault.vault import NotHeld, for_roles
 from flows.flow import FlowRefused
 from flows.services import Done, Held
 from flows.step import Handlers

@@ -12,8 +12,8 @@ from app.storage.statements import sql, table_of
 from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
+from app.vault.reader import NotHeld
 from app.vault.subject import Step
-from app.vault.vault import NotHeld
 from flows.flow import FlowRefused
 from flows.services import Done
 from flows.subjects.blob import (

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from sqlite3 import Connection
 
 from app.keystore.keys import KeyStore
+from app.vault.reader import NotHeld
 from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_ENTRY, GET_LOCK, GET_OPENING
 from app.vault.subject import Step
-from app.vault.vault import NotHeld, Vault
+from app.vault.vault import Vault
 from states.crypto.keys import Key
 from states.crypto.policy import One, policy_digest
 from states.crypto.signatures import Signer

@@ -5,19 +5,13 @@ from sqlite3 import Connection
 
 from app.storage.statements import creation
 from app.vault.moves import move_states
+from app.vault.reader import NotHeld, VaultReader
 from app.vault.statements import (
     ADD_HOLDER,
     ADD_SEEN,
     ADD_TX,
     DROP_TX,
-    GET_SEEN,
-    GET_STATE,
     GET_TX,
-    HELD_BY,
-    LAST_SEQ,
-    ROLES,
-    ROLES_OF,
-    SEQ_OF,
     SET_RECORDED,
     SET_SIGNATURES,
 )
@@ -25,33 +19,24 @@ from app.vault.subject import Step, Subjects
 from app.vault.tables import VAULT_TABLES, Status
 from flows.flow import FlowRefused
 from flows.notices import Letter
-from flows.services import Held, Recorded, Taken, reader_hash
+from flows.services import Held, Recorded, Taken
 from states.crypto.keys import Key
 from states.crypto.policy import is_satisfied, keys_of
 from states.crypto.signatures import Signer, TransactionSignature, sign_transaction
-from states.encoding import Codec, encode
-from states.errors import LedgerError
-from states.groups import Group
+from states.encoding import encode
 from states.identity import Party
 from states.ledger import LedgerTransaction
-from states.sealed import SEALED
 from states.signed import (
     PROVEN_TRANSACTION,
     SIGNED_TRANSACTION,
     ProvenTransaction,
     SignedTransaction,
 )
-from states.state import TRANSACTION_STATE, StateRef, TransactionId, TransactionState
-from states.tearoff import TEAROFF, FilteredTransaction, Tearoff, open_tearoff
-from states.verifier import CheckedTransaction, UnresolvedInput, Verifier
+from states.state import StateRef, TransactionId, TransactionState
+from states.tearoff import Tearoff, open_tearoff
+from states.verifier import CheckedTransaction, UnresolvedInput, VerifiedTransaction, Verifier
 
-SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
-    tuple[TransactionSignature, ...], "signatures"
-)
-
-
-class NotHeld(LedgerError):
-    """The vault has no such transaction, or not in the state that was asked for."""
+DRAFTS_REMEMBERED = 1_024  # by this process, so that a held transaction is not checked twice
 
 
 class NotConcerned(FlowRefused):
@@ -67,7 +52,7 @@ PartyOfKey = Callable[[Key], Party | None]
 """The member that an identity key signs for: the network map read backwards."""
 
 
-class Vault:
+class Vault(VaultReader):
     """A node's transactions and states. One connection, one writer: the flow engine's."""
 
     def __init__(
@@ -82,6 +67,7 @@ class Vault:
         self.subjects = Subjects((), {})
         self._identity = identity
         self._party_of = party_of
+        self._drafts: dict[TransactionId, CheckedTransaction] = {}
 
     def adopt(self, subjects: Subjects) -> None:
         """Let these subjects keep what they keep beside the ledger; they stand on this vault, so they come after it."""
@@ -93,99 +79,9 @@ class Vault:
         for statement in creation(*VAULT_TABLES):
             db.execute(statement)
 
-    # -- reading -----------------------------------------------------------------------------------
-
-    def state(self, db: Connection, ref: StateRef) -> TransactionState | None:
-        """Return a state that is held here, consumed or not, or that was shown here with its proof."""
-        key = {"tx": ref.tx, "idx": ref.index}
-        row = db.execute(GET_STATE, key).fetchone() or db.execute(GET_SEEN, key).fetchone()
-        return None if row is None else TRANSACTION_STATE.decode(row[0])
-
     def see(self, step: Step, ref: StateRef, state: TransactionState) -> None:
         """Keep a state of a verified transaction that this node does not record: it may be offered to it next."""
         step.unit.execute(ADD_SEEN, {"tx": ref.tx, "idx": ref.index, "state": encode(state)})
-
-    def is_live(self, db: Connection, ref: StateRef) -> bool:
-        row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
-        return row is not None and row[1] is None
-
-    def transaction(self, db: Connection, tx: bytes) -> SignedTransaction | ProvenTransaction:
-        """Return a held or recorded transaction; raises NotHeld."""
-        row = self._row(db, tx)
-        tearoff, signatures = TEAROFF.decode(row[1]), SIGNATURES.decode(row[2])
-        if row[0] == Status.HELD:
-            return SignedTransaction(tearoff, signatures)
-        return ProvenTransaction(tearoff, signatures, row[3])
-
-    def log_index(self, db: Connection, tx: bytes) -> int:
-        """Return a recorded transaction's index in its notary's log; raises NotHeld."""
-        index: int | None = self._row(db, tx)[5]
-        if index is None:
-            raise NotHeld(f"transaction {tx.hex()[:16]} is not recorded here")
-        return index
-
-    def window_end(self, db: Connection, tx: bytes) -> int:
-        until: int = self._row(db, tx)[4]
-        return until
-
-    def last_seq(self, db: Connection) -> int:
-        """Return the ledger moment: the number of the newest recorded transaction, 0 at first."""
-        seq: int = db.execute(LAST_SEQ).fetchone()[0]
-        return seq
-
-    def read_part(self, db: Connection, part: bytes) -> bytes | None:
-        """Return a transaction as the reader named in its part id may have it: signed/1 while held, then proven/1.
-
-        None where that reader is no holder: nobody reads a transaction that does not concern him. None as well where
-        it was dropped after a letter had named it: a revocation that the notary refused.
-        """
-        tx, reader = part[1:33], part[33:]
-        if db.execute(GET_TX, {"tx": tx}).fetchone() is None:
-            return None
-        for party, roles in self.holders_of(db, tx).items():
-            if reader_hash(party) == reader:
-                signed = self.transaction(db, tx)
-                shown = for_roles(open_tearoff(signed.tearoff), roles)
-                if isinstance(signed, ProvenTransaction):
-                    return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
-                return encode(SignedTransaction(shown, signed.signatures))
-        return None
-
-    def stored_bytes(self, db: Connection, tx: bytes) -> int:
-        """Return how large a stored transaction is; what its holders get of it is never larger. Raises NotHeld."""
-        _, tearoff, signatures, receipt, *_ = self._row(db, tx)
-        return len(tearoff) + len(signatures) + len(receipt or "")
-
-    def held_by(
-        self, db: Connection, peer: Party, since: int, after: bytes, most: int
-    ) -> list[bytes]:
-        """Return the ids of recorded transactions of which `peer` is a holder, in order, after `after`."""
-        start = db.execute(SEQ_OF, {"tx": after}).fetchone() if after else None
-        rows = db.execute(
-            HELD_BY,
-            {"party": peer, "after": start[0] if start else 0, "since": since, "most": most},
-        )
-        return [row[0] for row in rows]
-
-    def seq_held_by(self, db: Connection, peer: Party, tx: bytes) -> int | None:
-        """Return a recorded transaction's number here if `peer` is a holder of it, else None."""
-        row = db.execute(SEQ_OF, {"tx": tx}).fetchone()
-        return row[0] if row is not None and self.is_holder(db, peer, tx) else None
-
-    def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
-        return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None
-
-    def holders_of(self, db: Connection, tx: bytes) -> dict[Party, frozenset[str]]:
-        """Return the holders of a stored transaction and their roles."""
-        rows = db.execute(ROLES_OF, {"tx": tx})
-        return {Party(party): frozenset(roles.split(",")) for party, roles in rows}
-
-    def _row(self, db: Connection, tx: bytes) -> tuple[int, bytes, bytes, str, int, int | None]:
-        row: tuple[int, bytes, bytes, str, int, int | None] | None
-        row = db.execute(GET_TX, {"tx": tx}).fetchone()
-        if row is None:
-            raise NotHeld(f"no transaction {tx.hex()[:16]} is here")
-        return row
 
     # -- holding -----------------------------------------------------------------------------------
 
@@ -235,7 +131,12 @@ class Vault:
             raise NotHeld("the transaction is recorded already")
         known = {signature.key for signature in held.signatures}
         every = held.signatures + tuple(s for s in more if s.key not in known)
-        checked = self.check(step, SignedTransaction(held.tearoff, every), held=False)
+        draft = self._draft(step, tx, held.tearoff)
+        if draft is None:
+            checked = self.check(step, SignedTransaction(held.tearoff, every), held=False)
+        else:
+            checked = self.verifier.with_signatures(draft, every)
+        self._remember(checked)
         step.unit.execute(SET_SIGNATURES, {"id": tx, "signatures": encode(every)})
         return self._held(checked.ledger, every)
 
@@ -264,7 +165,25 @@ class Vault:
                 signatures = (*signatures, signature)
         self._add_row(step, ledger, tearoff, signatures)
         self._add_holders(step, ledger)
+        self._remember(CheckedTransaction(checked.filtered, ledger, signatures))
         return self._held(ledger, signatures)
+
+    def _remember(self, checked: CheckedTransaction) -> None:
+        """Keep what was checked until it is recorded. After a restart it is checked again."""
+        if len(self._drafts) >= DRAFTS_REMEMBERED:
+            del self._drafts[next(iter(self._drafts))]
+        self._drafts[checked.ledger.id] = checked
+
+    def _draft(self, step: Step, tx: bytes, tearoff: Tearoff) -> CheckedTransaction | None:
+        """Return what this process has checked of a held transaction, with every input still resolved."""
+        draft = self._drafts.get(TransactionId(tx))
+        if draft is None or draft.filtered.tearoff != tearoff:
+            return None
+        resolved = all(item.held is not None for item in draft.ledger.inputs)
+        self.subjects.of(draft.ledger).accept(
+            step, draft
+        )  # what only this node can check may have changed
+        return draft if resolved else None
 
     def _held(
         self, ledger: LedgerTransaction, signatures: tuple[TransactionSignature, ...]
@@ -319,8 +238,12 @@ class Vault:
         held = self.transaction(step.unit, tx)
         if isinstance(held, ProvenTransaction):
             return Recorded(tx)
-        proven = ProvenTransaction(held.tearoff, held.signatures, receipt)
-        letters = self._record(step, proven)
+        draft = self._draft(step, tx, held.tearoff)
+        if draft is not None and draft.signatures == held.signatures:
+            letters = self._settle(step, self.verifier.prove(draft, receipt))
+        else:
+            letters = self._record(step, ProvenTransaction(held.tearoff, held.signatures, receipt))
+        self._drafts.pop(tx, None)
         others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
         return Recorded(tx, tuple(others), letters)
 
@@ -366,11 +289,15 @@ class Vault:
     ) -> tuple[Letter, ...]:
         verified = self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=True)
         ledger = verified.checked.ledger
-        subject = self.subjects.of(ledger)
-        subject.accept(step, verified.checked)
+        self.subjects.of(ledger).accept(step, verified.checked)
         if first_seen:
             self._add_row(step, ledger, proven.tearoff, proven.signatures)
             self._add_holders(step, ledger)
+        return self._settle(step, verified)
+
+    def _settle(self, step: Step, verified: VerifiedTransaction) -> tuple[Letter, ...]:
+        """Give a verified transaction its number, move its states, let its subject keep what it keeps."""
+        ledger, proven = verified.checked.ledger, verified.proven
         seq = self.last_seq(step.unit) + 1
         row = {
             "id": ledger.id,
@@ -383,17 +310,4 @@ class Vault:
         }
         step.unit.execute(SET_RECORDED, row)
         move_states(step.unit, verified, seq)
-        return subject.record(step, verified, seq)
-
-
-def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:
-    """Return the tear-off of what these roles may read: all but the sealed components of others."""
-    layout = filtered.layout
-    hidden = {
-        layout.position(Group.SEALED, index)
-        for index, component in filtered.components(Group.SEALED)
-        if roles.isdisjoint(SEALED.decode(component).readers)
-    }
-    if not hidden:
-        return filtered.tearoff
-    return filtered.narrowed(at for at in filtered.tearoff.positions if at not in hidden)
+        return self.subjects.of(ledger).record(step, verified, seq)

@@ -28,8 +28,8 @@ from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
 from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import table_of
+from app.vault.reader import SIGNATURES
 from app.vault.tables import TransactionRow
-from app.vault.vault import SIGNATURES
 from states.encoding import encode
 from states.groups import Group
 from states.sealed import SEALED

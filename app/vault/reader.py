@@ -1,0 +1,138 @@
+"""Reading the vault: transactions, states and holders, as they are in the connection's view of the database."""
+
+from sqlite3 import Connection
+
+from app.vault.statements import (
+    GET_SEEN,
+    GET_STATE,
+    GET_TX,
+    HELD_BY,
+    LAST_SEQ,
+    ROLES,
+    ROLES_OF,
+    SEQ_OF,
+)
+from app.vault.tables import Status
+from flows.services import reader_hash
+from states.crypto.signatures import TransactionSignature
+from states.encoding import Codec, encode
+from states.errors import LedgerError
+from states.groups import Group
+from states.identity import Party
+from states.sealed import SEALED
+from states.signed import ProvenTransaction, SignedTransaction
+from states.state import TRANSACTION_STATE, StateRef, TransactionState
+from states.tearoff import TEAROFF, FilteredTransaction, Tearoff, open_tearoff
+
+SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
+    tuple[TransactionSignature, ...], "signatures"
+)
+
+
+class NotHeld(LedgerError):
+    """The vault has no such transaction, or not in the state that was asked for."""
+
+
+class VaultReader:
+    """What a vault holds."""
+
+    def state(self, db: Connection, ref: StateRef) -> TransactionState | None:
+        """Return a state that is held here, consumed or not, or that was shown here with its proof."""
+        key = {"tx": ref.tx, "idx": ref.index}
+        row = db.execute(GET_STATE, key).fetchone() or db.execute(GET_SEEN, key).fetchone()
+        return None if row is None else TRANSACTION_STATE.decode(row[0])
+
+    def is_live(self, db: Connection, ref: StateRef) -> bool:
+        row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
+        return row is not None and row[1] is None
+
+    def transaction(self, db: Connection, tx: bytes) -> SignedTransaction | ProvenTransaction:
+        """Return a held or recorded transaction; raises NotHeld."""
+        row = self._row(db, tx)
+        tearoff, signatures = TEAROFF.decode(row[1]), SIGNATURES.decode(row[2])
+        if row[0] == Status.HELD:
+            return SignedTransaction(tearoff, signatures)
+        return ProvenTransaction(tearoff, signatures, row[3])
+
+    def log_index(self, db: Connection, tx: bytes) -> int:
+        """Return a recorded transaction's index in its notary's log; raises NotHeld."""
+        index: int | None = self._row(db, tx)[5]
+        if index is None:
+            raise NotHeld(f"transaction {tx.hex()[:16]} is not recorded here")
+        return index
+
+    def window_end(self, db: Connection, tx: bytes) -> int:
+        until: int = self._row(db, tx)[4]
+        return until
+
+    def last_seq(self, db: Connection) -> int:
+        """Return the ledger moment: the number of the newest recorded transaction, 0 at first."""
+        seq: int = db.execute(LAST_SEQ).fetchone()[0]
+        return seq
+
+    def read_part(self, db: Connection, part: bytes) -> bytes | None:
+        """Return a transaction as the reader named in its part id may have it: signed/1 while held, then proven/1.
+
+        None where that reader is no holder: nobody reads a transaction that does not concern him. None as well where
+        it was dropped after a letter had named it: a revocation that the notary refused.
+        """
+        tx, reader = part[1:33], part[33:]
+        if db.execute(GET_TX, {"tx": tx}).fetchone() is None:
+            return None
+        for party, roles in self.holders_of(db, tx).items():
+            if reader_hash(party) == reader:
+                signed = self.transaction(db, tx)
+                shown = for_roles(open_tearoff(signed.tearoff), roles)
+                if isinstance(signed, ProvenTransaction):
+                    return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
+                return encode(SignedTransaction(shown, signed.signatures))
+        return None
+
+    def stored_bytes(self, db: Connection, tx: bytes) -> int:
+        """Return how large a stored transaction is; what its holders get of it is never larger. Raises NotHeld."""
+        _, tearoff, signatures, receipt, *_ = self._row(db, tx)
+        return len(tearoff) + len(signatures) + len(receipt or "")
+
+    def held_by(
+        self, db: Connection, peer: Party, since: int, after: bytes, most: int
+    ) -> list[bytes]:
+        """Return the ids of recorded transactions of which `peer` is a holder, in order, after `after`."""
+        start = db.execute(SEQ_OF, {"tx": after}).fetchone() if after else None
+        rows = db.execute(
+            HELD_BY,
+            {"party": peer, "after": start[0] if start else 0, "since": since, "most": most},
+        )
+        return [row[0] for row in rows]
+
+    def seq_held_by(self, db: Connection, peer: Party, tx: bytes) -> int | None:
+        """Return a recorded transaction's number here if `peer` is a holder of it, else None."""
+        row = db.execute(SEQ_OF, {"tx": tx}).fetchone()
+        return row[0] if row is not None and self.is_holder(db, peer, tx) else None
+
+    def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
+        return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None
+
+    def holders_of(self, db: Connection, tx: bytes) -> dict[Party, frozenset[str]]:
+        """Return the holders of a stored transaction and their roles."""
+        rows = db.execute(ROLES_OF, {"tx": tx})
+        return {Party(party): frozenset(roles.split(",")) for party, roles in rows}
+
+    def _row(self, db: Connection, tx: bytes) -> tuple[int, bytes, bytes, str, int, int | None]:
+        row: tuple[int, bytes, bytes, str, int, int | None] | None
+        row = db.execute(GET_TX, {"tx": tx}).fetchone()
+        if row is None:
+            raise NotHeld(f"no transaction {tx.hex()[:16]} is here")
+        return row
+
+
+def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:
+    """Return the tear-off of what these roles may read: all but the sealed components of others."""
+    layout = filtered.layout
+    hidden = {
+        layout.position(Group.SEALED, index)
+        for index, component in filtered.components(Group.SEALED)
+        if roles.isdisjoint(SEALED.decode(component).readers)
+    }
+    if not hidden:
+        return filtered.tearoff
+    return filtered.narrowed(at for at in filtered.tearoff.positions if at not in hidden)
