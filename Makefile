@@ -56,7 +56,7 @@ demo-kill: setup
 	$(BIN)/carecord demo --kill
 
 simulate: setup
-	CARECORD_SEEDS=$(SEEDS) $(BIN)/pytest -q tests/simulation
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 bench: setup
 	$(BIN)/python -m app.bench
