@@ -155,11 +155,17 @@ class Locks:
         return self.opening_of(db, lock)
 
     def _open(self, db: Connection, lock: SpendLock) -> tuple[Signer, bytes]:
+        """Return the key and salt of a lock of this node's making; raises NotHeld.
+
+        Whose secret made it is remembered; a database that was restored has forgotten, and every secret is tried.
+        """
         row = db.execute(GET_LOCK, {"label": lock.label}).fetchone()
-        if row is None:
-            raise NotHeld(f"lock {lock.label.hex()} is not of this node's making")
-        derived = self._keys.derive_lock(lock.label, row[0] or None)
-        return derived.signer, derived.salt
+        for owner in (OWN, *self._keys.patients()) if row is None else (row[0],):
+            derived = self._keys.derive_lock(lock.label, owner or None)
+            digest = policy_digest(One(derived.signer.key))
+            if lock.digest == lock_digest(derived.salt, digest):
+                return derived.signer, derived.salt
+        raise NotHeld(f"lock {lock.label.hex()} is not of this node's making")
 
     def _shown_lock(self, db: Connection, ref: StateRef) -> tuple[SpendLock, Tearoff, int]:
         created = self._vault.transaction(db, ref.tx)
