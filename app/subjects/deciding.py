@@ -45,6 +45,9 @@ _RECORDS_OF = sql(
         _RECORD.c.patient == bindparam("patient"),
         _RECORD.c.custodian == bindparam("custodian"),
         _RECORD.c.consumed_seq.is_(None),
+        _RECORD.c.key.is_not(
+            None
+        ),  # what cannot be opened any more, after a restore, is not disclosed
     )
     .order_by(_RECORD.c.created_seq, _RECORD.c.idx)
 )

@@ -161,23 +161,35 @@ class Handover:
         stated_at, stated_live = self._stated(step.unit, consent, at)
         over = live.ended or live.closed or not stated_live or step.now > release_by or released < 0
         if over or not self._deciding.is_open(step, request.tx):
-            step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": NOT_RELEASED})
-            self._deciding.log_release(step, request.tx, released=False)
-            return Release("not-released")
+            return self._withhold(step, request.tx)
         if step.now - stated_at > grace:
             return Release("ask-liveness", row=encode((consent,)))
-        part = step.put_part(encode(self._wrapped(step, request.tx)))
+        wrapped = self._wrapped(step, request.tx)
+        if wrapped is None:
+            return self._withhold(step, request.tx)
+        part = step.put_part(encode(wrapped))
         if not released:
             step.unit.execute(_SET_RELEASED, {"id": request.tx, "at": step.now})
             self._deciding.log_release(step, request.tx, released=True)
         return Release("released", part=part)
 
-    def _wrapped(self, step: Step, tx: bytes) -> WrappedKeys:
+    def _withhold(self, step: Step, tx: TransactionId) -> Release:
+        """Release nothing, now and ever: the patient sees that, too."""
+        step.unit.execute(_SET_RELEASED, {"id": tx, "at": NOT_RELEASED})
+        self._deciding.log_release(step, tx, released=False)
+        return Release("not-released")
+
+    def _wrapped(self, step: Step, tx: bytes) -> WrappedKeys | None:
+        """Wrap every item's data key; None where a restored custodian has lost the request or a key."""
         row = step.unit.execute(_ASKED_BY, {"tx": tx}).fetchone()
+        if row is None:
+            return None
         asked = ASKED.decode(row[0]).request
         wrapped = []
         for number, commitment, *_ in step.unit.execute(_ITEMS, {"tx": tx}).fetchall():
             key = step.unit.execute(_KEY_OF, {"tx": tx, "commitment": commitment}).fetchone()
+            if key is None:
+                return None
             data_key = self._ground.keys.unwrap_at_rest(key[0], commitment)
             context = WrapContext(tx, number, asked.epoch)
             wrapped.append(wrap_data_key(data_key, asked.epoch_key, context, self._ground.entropy))
