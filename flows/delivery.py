@@ -29,7 +29,7 @@ from flows.services import (
 )
 from states.errors import MalformedBytes
 from states.identity import Party
-from states.state import TransactionIdField
+from states.state import TransactionId, TransactionIdField
 
 ROUNDS_MAX = (
     256  # a participant lacks a few versions of its own chain, never an unbounded backchain
@@ -74,6 +74,11 @@ def deliver(flow: FlowContext, recorded: Recorded, but: tuple[Party, ...] = ()) 
                 Deliver(recorded.tx),
                 (transaction_part(recorded.tx, party),),
             )
+
+
+def deliver_again(flow: FlowContext, tx: TransactionId, party: Party) -> None:
+    """Bring a recorded transaction, by letter, to one whose session was lost: its receipt may not have come."""
+    flow.letter(party, TakeDelivery.name, Deliver(tx), (transaction_part(tx, party),))
 
 
 async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, taken: Taken) -> Taken:

@@ -33,6 +33,7 @@ from flows.services import (
     transaction_part,
 )
 from states.errors import MalformedBytes
+from states.identity import Party
 from states.notarisation import (
     Answer,
     Committed,
@@ -179,13 +180,15 @@ async def receive_finality(flow: FlowContext, session: FlowSession, held: Held) 
     notary says so.
     """
     flow.progress("waiting for the receipt")
+    has_it: tuple[Party, ...] = (session.counterparty,)
     try:
         brought = await session.receive(Receipt, held.until + NOTARY_GRACE_MS)
         receipt = brought.check(about(held.tx)).receipt
     except (TimedOut, SessionLost, SessionEnded, CounterpartyFailed, MalformedBytes):
-        receipt = await _ask_for_fate(flow, held)
+        # Who did not send it may have been restored to before it signed, and have forgotten.
+        receipt, has_it = await _ask_for_fate(flow, held), ()
     recorded = await Record(held.tx, receipt)
-    deliver(flow, recorded, but=(session.counterparty,))
+    deliver(flow, recorded, but=has_it)
     flow.progress("recorded")
     return recorded
 

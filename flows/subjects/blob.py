@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal, cast
 
 import msgspec
 
-from flows.flow import AskNotary, FlowContext, FlowRefused, FlowSession, Parked, Parts, Request
+from flows.delivery import deliver_again
+from flows.flow import (
+    AskNotary,
+    FlowContext,
+    FlowRefused,
+    FlowSession,
+    Parked,
+    Parts,
+    Request,
+    SessionLost,
+)
 from flows.services import Done
 from flows.subjects.liveness import KeepLiveness
 from states.errors import MalformedBytes
@@ -164,7 +174,12 @@ async def serve(flow: FlowContext, session: FlowSession, tx: TransactionId) -> N
     flow.progress("sending ciphertext")
     before = (-1, 0)
     while True:
-        wish = (await session.receive(_WISH)).check(lambda said: said)
+        try:
+            wish = (await session.receive(_WISH)).check(lambda said: said)
+        except SessionLost:
+            # A restored side has forgotten what it signed, and perhaps never read the receipt.
+            deliver_again(flow, tx, session.counterparty)
+            return
         if isinstance(wish, Enough):
             return
         if (wish.item, wish.first) <= before:
