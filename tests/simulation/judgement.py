@@ -89,13 +89,25 @@ def _everywhere(world: "World") -> None:
 
 
 def _agreement(world: "World") -> None:
-    """Whoever has a state says the same of it, and what the log says."""
-    said: dict[tuple[bytes, int], tuple[str, bytes | None]] = {}
+    """Whoever has a state and is concerned by what consumed it knows that it is consumed, and by what.
+
+    A former custodian is not: it keeps the record as it passed it on, and hears no more of it.
+    """
+    oracle = world.oracle
+    consumers = {
+        (bytes(ref.tx), ref.index): tx
+        for tx, known in oracle.known.items()
+        if tx in oracle.places
+        for ref in known.inputs
+    }
     for node in world.nodes.values():
-        for tx, index, by in node.disk.execute(_STATES):
-            other, before = said.setdefault((tx, index), (node.name, by))
-            if before != by and not world.oracle.may_lack(node, before or by):
-                what = f"{other} and {node.name} differ about {tx.hex()[:12]}:{index}"
+        for tx, index, by in node.disk.execute(_STATES).fetchall():
+            consumer = consumers.get((tx, index))
+            concerned = consumer is not None and node.me in oracle.known[consumer].holders
+            if by != (consumer if concerned else None) and not oracle.may_lack(
+                node, consumer or by
+            ):
+                what = f"{node.name} about {tx.hex()[:12]}:{index}"
                 raise Violation("participants agree", what)
 
 

@@ -219,7 +219,8 @@ class Oracle:
     def may_lack(self, node: SimNode, tx: bytes) -> bool:
         """Whether nobody alive could bring the node this transaction whole, or what it rests on.
 
-        Of a consent only the agent sees everything: what its disk lost, no single peer can show it again.
+        Of a consent only the agent sees everything: what its disk lost, no single peer can show it again. Who took
+        custody of a record was shown its older version, and named its patient, for that once.
         """
         if tx in self.lost:
             return True
@@ -228,8 +229,11 @@ class Oracle:
             return False
         if (node.name, tx) in self.refused:
             return True
-        gone_here, gone_there = self.gone.get(node.name, ()), self.gone.get("Agent", ())
-        if known.is_consent and tx in gone_here and tx in gone_there:
+        if known.is_consent and tx in self.gone.get("Agent", ()):
+            return True
+        if tx in self.gone.get(node.name, ()) and not all(
+            node.me in self.known[ref.tx].holders for ref in known.inputs
+        ):
             return True
         return any(self.may_lack(node, ref.tx) for ref in (*known.inputs, *known.references))
 

@@ -14,7 +14,7 @@ from tests.simulation.workload import Workload
 from tests.simulation.world import World
 
 ACTIVE_MS = (30_000, 90_000, 1_200_000)
-ACTS = (10, 22)
+ACTS = (12, 28)
 BACKUPS_MS = 15_000
 OPERATOR_ROUNDS = 2
 ON_DISK_EVERY = 25

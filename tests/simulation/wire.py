@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from flows.envelope import ENVELOPE, HELLO, Envelope, Hello, Kind
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LATENCY_MS = (1, 40)
 LATE_MS = (50, 6_000)
+NOTICED_MS = (0, 80)  # before the end of a process is seen by its peers
 RECONNECT_MS = (200, 4_000)
 CAPTURED_MAX = 200
 
@@ -74,7 +76,7 @@ class Wire:
         link.number += 1
         link.is_up = True
         for me, other in ((a, b), (b, a)):
-            hello = self._world.guard(me, lambda me=me, other=other: self._greet(me, other))  # type: ignore[misc]  # bound now
+            hello = self._world.guard(me, partial(self._greet, me, other))
             if hello is None:  # it died over it, or its disk failed
                 self.drop(a, b)
                 return
@@ -99,6 +101,18 @@ class Wire:
         for other in self._world.nodes.values():
             if other is not node:
                 self.drop(node, other)
+
+    def fade(self, node: SimNode) -> None:
+        """A process is gone: what it had sent still arrives, until its peers notice."""
+        for other in self._world.nodes.values():
+            if other is not node:
+                link = self.link(node, other)
+                delay = self._world.chance.randint(*NOTICED_MS)
+                self._world.after(delay, partial(self._drop_link, node, other, link.number))
+
+    def _drop_link(self, a: SimNode, b: SimNode, number: int) -> None:
+        if self.link(a, b).number == number:
+            self.drop(a, b)
 
     def _later(self, a: SimNode, b: SimNode) -> None:
         self._world.after(self._world.chance.randint(*RECONNECT_MS), lambda: self.connect(a, b))

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from states.subjects.codes import Category
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.disk import DiskFull, Killed
+from tests.simulation.faults import Fault
 from tests.simulation.node import SimNode
 from tests.simulation.observer import present
 
@@ -42,6 +44,7 @@ PERMITTED: tuple[list[Category], ...] = (["laboratory", "medication"], ["note"])
 CUSTODIANS = ("Mercy", "Riverside", "Northside")
 RECIPIENTS = ("Riverside", "Mercy")
 DAY = 86_400_000
+ESTRANGED_MS = 90_000
 REED = bytes(range(16))
 
 _LIVE_STATEMENTS = (
@@ -52,6 +55,9 @@ _GRANTED = "SELECT tx, idx FROM statement WHERE grantee = ? ORDER BY tx"
 _RECORDS = (
     "SELECT tx, idx, patient FROM record WHERE custodian = ? AND consumed_seq IS NULL"
     " AND key IS NOT NULL ORDER BY tx, idx"
+)
+_ENROLMENTS = (
+    "SELECT local, custodian FROM enrolment WHERE signed IS NOT NULL ORDER BY patient, custodian"
 )
 _ENROLLED = "SELECT patient, local FROM enrolment WHERE custodian = ? AND signed IS NOT NULL ORDER BY patient"
 
@@ -89,6 +95,7 @@ class Workload:
             (2, self.amend_record),
             (2, self.transfer),
             (1, self.look_up),
+            (1, self.contest),
         )
         for node in world.nodes.values():
             self._staff(node)
@@ -229,10 +236,24 @@ class Workload:
         if found is None:
             return
         node, ref, _ = found
-        to = self._random.choice([each for each in CUSTODIANS if each != node.name])
+        to = self._taker(node, ref)
         for mark, _category in self._marks_of(node, ref):
             self._world.oracle.canaries.let(mark, to)
         self._launch(node, TransferCustody(ref, self._agent.me, self._world.nodes[to].me))
+
+    def _taker(self, node: SimNode, ref: StateRef) -> str:
+        """Another custodian: where its patient is enrolled as well, if the agent knows one."""
+        row = self._agent.disk.execute(
+            "SELECT patient FROM record WHERE tx = ? AND idx = ?", (ref.tx, ref.index)
+        ).fetchone()
+        rows = self._agent.disk.execute(_ENROLMENTS).fetchall() if row is not None else []
+        at = [
+            other
+            for local, party in rows
+            if local == row[0] and (other := self._world.node_of(party))
+        ]
+        names = [other.name for other in at if other is not node]
+        return self._random.choice(names or [each for each in CUSTODIANS if each != node.name])
 
     def _marks_of(self, node: SimNode, ref: StateRef) -> list[tuple[str, str]]:
         rows = node.disk.execute(
@@ -246,9 +267,17 @@ class Workload:
         return Terms("permit", REED, None, ("TREAT",), tuple(sorted(categories)), ())
 
     def grant(self) -> None:
+        known = self._random.random() < 0.8  # that she is enrolled there
+        enrolled = self._agent.disk.execute(_ENROLMENTS).fetchall() if known else []
         patient = self._random.choice(self._patients)
         grantee = self._random.choice(RECIPIENTS)
         custodian = self._random.choice([each for each in CUSTODIANS if each != grantee])
+        if enrolled:
+            local, party = self._random.choice(enrolled)
+            at = self._world.node_of(party)
+            assert at is not None
+            patient, custodian = bytes.fromhex(local), at.name
+            grantee = self._random.choice([each for each in RECIPIENTS if each != custodian])
         now = self._agent.clock()
         categories: list[Category] = self._random.choice(PERMITTED)
         days = self._random.choice((7 * DAY, 7 * DAY, 120_000))
@@ -308,8 +337,31 @@ class Workload:
             self._open_marks(node, tx)
             ref = StateRef(TransactionId(tx), index)
             self._launch(node, RequestDisclosure(ref, REED, "TREAT", ()))
-            if self._random.random() < 0.3:
-                self._launch(self._agent, RevokeConsent(ref))
+            if self._random.random() < 0.5:
+                self._world.after(
+                    self._random.randint(0, 4_000),
+                    partial(self._launch, self._agent, RevokeConsent(ref)),
+                )
+                self._estrange()
+
+    def _estrange(self) -> None:
+        """Keep every custodian from hearing of a revocation, so that only the notary can tell."""
+        world = self._world
+        if Fault.CUT in world.swarm:
+            for name in CUSTODIANS:
+                world.wire.cut["Agent", name] = world.now + ESTRANGED_MS
+
+    def contest(self) -> None:
+        """Two people at once change the same consent: one of them only may."""
+        found = self._statement("consent/1")
+        if found is not None:
+            end = self._agent.clock() + DAY
+            terms = self._terms("laboratory")
+            for flow in (
+                RevokeConsent(found[0]),
+                AmendConsent(found[0], end, terms, Exceptions((), ())),
+            ):
+                self._launch(self._agent, flow)
 
     def _open_marks(self, node: SimNode, tx: bytes) -> None:
         """By this consent its grantee may see what is of the permitted categories, and nothing else."""

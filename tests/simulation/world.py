@@ -59,7 +59,7 @@ class World:
         self.swarm = Swarm(Random(f"{seed}/swarm"))
         self.met = Met()
         self.trace: list[Line] = []
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
         entropy = Random(f"{seed}/entropy").randbytes
         self.entropy = entropy
@@ -90,10 +90,10 @@ class World:
 
     # -- time ------------------------------------------------------------------------------------------
 
-    def after(self, delay: int, action: Callable[[], None]) -> None:
+    def after(self, delay: int, action: Callable[[], object]) -> None:
         self.at(self.now + delay, action)
 
-    def at(self, time: int, action: Callable[[], None]) -> None:
+    def at(self, time: int, action: Callable[[], object]) -> None:
         self._count += 1
         heapq.heappush(self._events, (max(time, self.now), self._count, action))
 
@@ -232,7 +232,7 @@ class World:
         """End a node's process; it comes back after a while, from its disk or from an older image of it."""
         self.tell(node.name, "dies", "and is restored" if restores else "")
         node.lose_process()
-        self.wire.drop_all(node)
+        self.wire.fade(node)
         self.after(self.chance.randint(*RESTART_MS), lambda: self.start(node, restores=restores))
 
     def start(self, node: SimNode, *, restores: bool = False) -> None:
