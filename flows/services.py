@@ -87,7 +87,7 @@ class AddSignatures(Request[Held], frozen=True, array_like=True, tag="add-signat
 class Recorded(msgspec.Struct, frozen=True, array_like=True, tag="recorded"):
     """A recorded transaction, the holders to whom this node brings it, and the notices that it now owes.
 
-    Neither if it was recorded before.
+    No notices if it was recorded before.
     """
 
     tx: TransactionIdField

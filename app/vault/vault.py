@@ -234,10 +234,14 @@ class Vault(VaultReader):
     # -- recording ---------------------------------------------------------------------------------
 
     def record(self, step: Step, tx: TransactionId, receipt: str) -> Recorded:
-        """Check the receipt of a held transaction and record it; nothing happens if it is recorded already."""
+        """Check the receipt of a held transaction and record it; it is not recorded twice.
+
+        It is to be delivered also if it was recorded already: a restored node may have had it back from one holder
+        before it had brought it to the others.
+        """
         held = self.transaction(step.unit, tx)
         if isinstance(held, ProvenTransaction):
-            return Recorded(tx)
+            return Recorded(tx, tuple(sorted(self.holders_of(step.unit, tx).keys() - {self.me})))
         draft = self._draft(step, tx, held.tearoff)
         if draft is not None and draft.signatures == held.signatures:
             letters = self._settle(step, self.verifier.prove(draft, receipt))
