@@ -52,12 +52,12 @@ _USUAL = {
     Fault.LOST: 0.15,
     Fault.TWICE: 0.2,
     Fault.LATE: 0.2,
-    Fault.CUT: 0.02,  # a second and direction
+    Fault.CUT: 0.06,  # a second and direction
     Fault.DROPPED: 0.05,
     Fault.KILLED_BEFORE_COMMIT: 0.04,
     Fault.KILLED_AFTER_COMMIT: 0.04,
-    Fault.KILLED_WITHIN: 0.04,
-    Fault.DISK_FULL: 0.04,
+    Fault.KILLED_WITHIN: 0.06,
+    Fault.DISK_FULL: 0.06,
     Fault.RESTORED: 0.012,
     Fault.UNASKED: 0.3,
     Fault.UNTOLD: 0.3,

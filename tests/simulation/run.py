@@ -65,7 +65,7 @@ def _live(world: World) -> None:
     workload = Workload(world)
     active = world.chance.choice(ACTIVE_MS)
     world.tell("seed", world.seed, "faults:", world.swarm)
-    workload.begin()
+    workload.begin(active)
     for _ in range(world.chance.randint(*ACTS)):
         world.after(world.chance.randint(0, active), workload.act)
     _plan(world, active)

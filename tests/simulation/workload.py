@@ -112,12 +112,40 @@ class Workload:
 
     # -- the day ---------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, active: int) -> None:
+        """Begin the day: a story that may succeed, told with pauses, and enrolments of others."""
+        self._tell_story(active)
         for patient in self._patients:
             for custodian in self._random.sample(CUSTODIANS, 2):
                 self._offer(self._world.nodes[custodian], patient)
         for _ in range(self._random.randint(0, 2)):
             self.publish()
+
+    def _tell_story(self, active: int) -> None:
+        """One patient, one custodian, one recipient: from enrolment to what is disclosed, passed on and withdrawn."""
+        patient = self._random.choice(self._patients)
+        grantee = self._random.choice(RECIPIENTS)
+        custodian, taker = self._random.sample([c for c in CUSTODIANS if c != grantee] * 2, 2)
+        node, reader = self._world.nodes[custodian], self._world.nodes[grantee]
+        self._offer(node, patient)
+        self._offer(self._world.nodes[taker], patient)
+        acts: list[tuple[float, Callable[[], object]]] = [
+            (0.05, self._serve_desks),
+            (0.12, partial(self._publish_at, node)),
+            (0.2, partial(self._grant, patient, custodian, grantee)),
+            (0.22, partial(self._publish_at, node)),
+            *((0.3 + 0.1 * turn, partial(self._ask_at, reader)) for turn in range(5)),
+            *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
+            *((0.4 + 0.15 * turn, partial(self._transfer_from, node)) for turn in range(3)),
+            (0.5, partial(self._amend_at, node)),
+            (0.55, self.restrict),
+            (0.6, self.amend_consent),
+            *((0.75 + 0.1 * turn, self.lift) for turn in range(2)),
+            (0.8, partial(self._amend_at, node)),
+        ]
+        for share, act in acts:
+            if self._random.random() < 0.8:
+                self._world.after(int(share * active) + self._random.randint(0, 2_000), act)
 
     def act(self) -> None:
         """Do one thing that somebody might do now."""
@@ -204,7 +232,9 @@ class Workload:
         return batch
 
     def publish(self) -> None:
-        node = self._world.nodes[self._random.choice(CUSTODIANS)]
+        self._publish_at(self._world.nodes[self._random.choice(CUSTODIANS)])
+
+    def _publish_at(self, node: SimNode) -> None:
         rows = self._enrolled(node)
         if rows:
             patient, local = self._random.choice(rows)
@@ -212,8 +242,10 @@ class Workload:
             if batch is not None:
                 self._launch(node, PublishRecords(batch))
 
-    def _record(self) -> tuple[SimNode, StateRef, str] | None:
-        node = self._world.nodes[self._random.choice(CUSTODIANS)]
+    def _somewhere(self) -> SimNode:
+        return self._world.nodes[self._random.choice(CUSTODIANS)]
+
+    def _record(self, node: SimNode) -> tuple[SimNode, StateRef, str] | None:
         rows = node.disk.execute(_RECORDS, (node.me,)).fetchall()
         if not rows:
             return None
@@ -221,7 +253,10 @@ class Workload:
         return node, StateRef(TransactionId(tx), index), patient
 
     def amend_record(self) -> None:
-        found = self._record()
+        self._amend_at(self._somewhere())
+
+    def _amend_at(self, at: SimNode) -> None:
+        found = self._record(at)
         if found is None:
             return
         node, ref, local = found
@@ -232,7 +267,10 @@ class Workload:
                     self._launch(node, AmendRecord(ref, batch))
 
     def transfer(self) -> None:
-        found = self._record()
+        self._transfer_from(self._somewhere())
+
+    def _transfer_from(self, at: SimNode) -> None:
+        found = self._record(at)
         if found is None:
             return
         node, ref, _ = found
@@ -278,6 +316,9 @@ class Workload:
             assert at is not None
             patient, custodian = bytes.fromhex(local), at.name
             grantee = self._random.choice([each for each in RECIPIENTS if each != custodian])
+        self._grant(patient, custodian, grantee)
+
+    def _grant(self, patient: bytes, custodian: str, grantee: str) -> None:
         now = self._agent.clock()
         categories: list[Category] = self._random.choice(PERMITTED)
         days = self._random.choice((7 * DAY, 7 * DAY, 120_000))
@@ -330,14 +371,16 @@ class Workload:
     # -- who reads ---------------------------------------------------------------------------------------
 
     def ask(self) -> None:
-        node = self._world.nodes[self._random.choice(RECIPIENTS)]
+        self._ask_at(self._world.nodes[self._random.choice(RECIPIENTS)])
+
+    def _ask_at(self, node: SimNode) -> None:
         rows = node.disk.execute(_GRANTED, (node.me,)).fetchall()
         if rows:
             tx, index = self._random.choice(rows)
             self._open_marks(node, tx)
             ref = StateRef(TransactionId(tx), index)
             self._launch(node, RequestDisclosure(ref, REED, "TREAT", ()))
-            if self._random.random() < 0.5:
+            if self._random.random() < 0.3:
                 self._world.after(
                     self._random.randint(0, 4_000),
                     partial(self._launch, self._agent, RevokeConsent(ref)),

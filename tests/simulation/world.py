@@ -213,7 +213,7 @@ class World:
                 return fault
         for fault, blows in ((Fault.KILLED_WITHIN, Killed), (Fault.DISK_FULL, DiskFull)):
             if self.swarm.strikes(fault):
-                node.disk.fuse, node.disk.blows = self.chance.randint(1, 40), blows
+                node.disk.fuse, node.disk.blows = self.chance.randint(1, 12), blows
                 return fault
         return None
 
