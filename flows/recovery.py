@@ -4,9 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.delivery import Bring, brought_in
+from flows.delivery import Bring, brought_in, deliver
 from flows.flow import FlowContext, FlowSession, Untrusted
-from flows.notices import post
 from flows.services import Done, FindSince, TakeRemembered, transaction_part
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField
@@ -40,7 +39,9 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
             if any(tx in seen for tx in page):
                 raise MalformedBytes("earlier transactions", "one is brought twice")
             seen |= dict.fromkeys(page)
-            post(flow, (await TakeRemembered(session.counterparty, brought.parts)).letters)
+            remembered = await TakeRemembered(session.counterparty, brought.parts)
+            for recorded in remembered.recorded:
+                deliver(flow, recorded, but=(session.counterparty,))
 
 
 class Remind:

@@ -133,13 +133,19 @@ class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-t
     parts: Parts
 
 
-class TakeRemembered(Request[Taken], frozen=True, array_like=True, tag="take-remembered"):
+class Remembered(msgspec.Struct, frozen=True, array_like=True, tag="remembered"):
+    """What a restored node has back, each with the holders to whom it may not have brought it before it was lost."""
+
+    recorded: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=FETCH_MAX)]
+
+
+class TakeRemembered(Request[Remembered], frozen=True, array_like=True, tag="take-remembered"):
     """Record what a peer brought to this node, which was restored; what is refused is left for another to bring.
 
     One peer may see less of a transaction than this node does, which must not keep it from all the others.
     """
 
-    answers: ClassVar[type[msgspec.Struct]] = Taken
+    answers: ClassVar[type[msgspec.Struct]] = Remembered
     peer: Party
     parts: Parts
 

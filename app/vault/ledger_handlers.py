@@ -6,7 +6,6 @@ from sqlite3 import Connection
 from app.vault.subject import Step
 from app.vault.vault import Vault
 from flows.envelope import ENVELOPE_BYTES_MAX
-from flows.notices import Letter
 from flows.services import (
     FETCH_MAX,
     AddSignatures,
@@ -23,6 +22,7 @@ from flows.services import (
     OwnSignatures,
     Record,
     Recorded,
+    Remembered,
     Signatures,
     Taken,
     TakeRemembered,
@@ -87,19 +87,19 @@ class LedgerHandlers:
         parts = [part_of(step, part) for part in request.parts]
         return self._vault.take(step, request.peer, parts)
 
-    def take_remembered(self, step: Step, request: TakeRemembered) -> Taken:
+    def take_remembered(self, step: Step, request: TakeRemembered) -> Remembered:
         """See TakeRemembered: each by itself, in order."""
-        letters: tuple[Letter, ...] = ()
+        recorded: list[Recorded] = []
         for part in request.parts:
             step.unit.execute("SAVEPOINT remembered")
             try:
-                taken = self._vault.take(step, request.peer, [part_of(step, part)])
-                letters += taken.letters
+                found = self._vault.remember(step, request.peer, part_of(step, part))
+                recorded += () if found is None else (found,)
             except LedgerError:
                 step.unit.execute("ROLLBACK TO remembered")
             finally:
                 step.unit.execute("RELEASE remembered")
-        return Taken(letters=letters)
+        return Remembered(tuple(recorded))
 
     def find_held_by(self, step: Step, request: FindHeldBy) -> Found:
         found = [

@@ -268,6 +268,20 @@ class Vault(VaultReader):
             step.unit.execute("RELEASE take")
         return Taken(letters=letters)
 
+    def remember(self, step: Step, peer: Party, part: bytes) -> Recorded | None:
+        """Record one transaction that `peer` brought back to this restored node; None if it is there already.
+
+        Raises a LedgerError, UnresolvedInput among them, for one that is refused.
+        """
+        proven = PROVEN_TRANSACTION.decode(part)
+        tx = open_tearoff(proven.tearoff).id
+        row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
+        if row is not None and row[0] == Status.RECORDED:
+            return None
+        letters = self._take_one(step, peer, proven)
+        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
+        return Recorded(tx, tuple(others), letters)
+
     def _take_one(self, step: Step, peer: Party, proven: ProvenTransaction) -> tuple[Letter, ...]:
         tx = open_tearoff(proven.tearoff).id
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
