@@ -40,7 +40,8 @@ UNREACHABLE = {
     "INIT and DATA of flows that write letters": "publishing, consenting and restricting open no session",
     "REJECT of a conversation": "a REJECT follows only on an INIT that was taken before its sender was restored, or on"
     " an unknown responder (which only the malicious peer names); it is counted and not asserted",
-    "ERROR of enrol-patient/1, request-disclosure/1, recover/1": "a refusal to disclose is DATA; an ERROR comes only where a side was restored in the middle; counted and not asserted",
+    "ERROR of enrol-patient/1, request-disclosure/1, recover/1": "a refusal to disclose is DATA; an ERROR comes"
+    " only where a side was restored in the middle; counted and not asserted",
     "status of request-disclosure/1, take-custody/1": "asked only where a receipt did not come within its window;"
     " counted and not asserted",
     "restored x messages": "an image takes back all that a turn took: counted by the turn that it ended",

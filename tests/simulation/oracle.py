@@ -40,6 +40,7 @@ class Known:
     inputs: tuple[StateRef, ...]
     references: tuple[StateRef, ...]
     is_consent: bool
+    until: int
 
 
 class Oracle:
@@ -78,6 +79,8 @@ class Oracle:
             self.known[tx] = self._learn(node, tx)
         for party in self.known[tx].signers:
             signer = self._world.node_of(party)
+            if self._world.now >= self.known[tx].until:
+                return  # too late for the notary, and whoever signed may have learnt so and dropped it
             if signer is not None and not signer.restored and not self._has(signer, tx):
                 what = f"{node.name} asks about {tx.hex()[:12]}, which {signer.name} does not hold"
                 raise Violation("signers are durable", what)
@@ -103,6 +106,7 @@ class Oracle:
             inputs,
             tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.REFERENCES)),
             is_consent,
+            vault.window_end(node.disk, tx),
         )
 
     def _concerned(self, states: list[TransactionState]) -> set[str]:
@@ -227,7 +231,7 @@ class Oracle:
         known = self.known.get(tx)
         if known is None or not self._anybody_was_restored():
             return False
-        if (node.name, tx) in self.refused:
+        if (node.name, tx) in self.refused or self._is_half_enrolled(node):
             return True
         if known.is_consent and tx in self.gone.get("Agent", ()):
             return True
@@ -236,6 +240,12 @@ class Oracle:
         ):
             return True
         return any(self.may_lack(node, ref.tx) for ref in (*known.inputs, *known.references))
+
+    def _is_half_enrolled(self, node: SimNode) -> bool:
+        """Whether a restore left the agent with an enrolment that its custodian has not got."""
+        statement = "SELECT patient FROM enrolment WHERE custodian = ? AND signed IS NOT NULL"
+        there = self._world.nodes["Agent"].disk.execute(statement, (node.me,)).fetchall()
+        return not set(there) <= set(node.disk.execute(statement, (node.me,)).fetchall())
 
     def _anybody_was_restored(self) -> bool:
         return any(node.restored for node in self._world.nodes.values())
