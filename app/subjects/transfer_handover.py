@@ -70,6 +70,8 @@ class TransferHandover:
         if to != request.peer:
             raise FlowRefused("not-yours", "this transfer is to another custodian")
         row = step.unit.execute(_KEY_OF, {"commitment": commitment}).fetchone()
+        if row is None:  # restored from a backup that is older than the record: no peer has its key
+            return Release("not-released")
         data_key = self._ground.keys.unwrap_at_rest(row[0], commitment)
         context = WrapContext(request.tx, 0, epoch)
         wrapped = wrap_data_key(data_key, epoch_key, context, self._ground.entropy)
