@@ -249,10 +249,13 @@ class World:
             if other is not node:
                 self.wire.connect(node, other)
         if restores:
-            for other in self.nodes.values():
-                if other is not node:
-                    self._recover(node, Recover(other.me, 0))
+            self.recover(node)
         self.wake(node)
+
+    def recover(self, node: SimNode) -> None:
+        for other in self.nodes.values():
+            if other is not node:
+                self._recover(node, Recover(other.me, 0))
 
     def _recover(self, node: SimNode, flow: Recover) -> None:
         """Ask a peer for what the image lacks: for all, as what was under way at its time may be old."""
