@@ -35,7 +35,7 @@ Plant = Callable[[Callable[[object, str, object], None]], None]
 
 
 class Mutant(NamedTuple):
-    """A fault, what it does, and a seed that is known to find it."""
+    """A fault, what it does, and the seed that found it when it was planted last."""
 
     name: str
     what: str
@@ -207,16 +207,16 @@ def _no_head_lock(replace: Callable[[object, str, object], None]) -> None:
 
 
 MUTANTS = (
-    Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 0),
-    Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 0),
-    Mutant("id not looked up first", "a repeated request is a new one", _id_not_first, 0),
-    Mutant("window before id", "a late repetition finds its window closed", _window_first, 0),
-    Mutant("lock check missing", "the notary opens no lock", _no_lock_check, 0),
-    Mutant("journal off by one", "a replay leaves out the last answer", _journal_off_by_one, 0),
-    Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 0),
-    Mutant("release without liveness", "keys without the notary's word", _release_blind, 0),
-    Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 0),
-    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 0),
+    Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 1),
+    Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 1),
+    Mutant("id not looked up first", "a repeated request is a new one", _id_not_first, 1),
+    Mutant("window before id", "a late repetition finds its window closed", _window_first, 17),
+    Mutant("lock check missing", "the notary opens no lock", _no_lock_check, 2),
+    Mutant("journal off by one", "a replay leaves out the last answer", _journal_off_by_one, 1),
+    Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 1),
+    Mutant("release without liveness", "keys without the notary's word", _release_blind, 65),
+    Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 2),
+    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 1),
 )
 
 
