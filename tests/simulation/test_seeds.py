@@ -33,8 +33,6 @@ def test_two_hundred_seeds_keep_every_promise_and_meet_the_faults() -> None:
 def test_a_planted_fault_is_noticed(mutant: Mutant) -> None:
     # The known seed first: a change of ours may have moved what it met, and then another finds it.
     found, seed = None, mutant.seed
-    found = None
-    seed = 0
     for seed in (mutant.seed, *range(1, NOTICED_WITHIN + 1)):
         with planted(mutant):
             found = simulate(seed).violation
