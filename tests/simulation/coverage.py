@@ -3,7 +3,6 @@
 from tests.simulation.faults import ON_MESSAGES, ON_NODES, ON_QUESTIONS, Fault, Met
 
 PER_1000 = 20
-FULL_RUN = 1_000
 IN_TURNS = (*ON_MESSAGES, *(fault for fault in ON_NODES if fault is not Fault.RESTORED))
 
 CONVERSATIONS: dict[str, tuple[str, ...]] = {
@@ -49,10 +48,6 @@ UNREACHABLE = {
 }
 
 
-SELDOM = {("liveness", "make-disclosure/1")}
-"""What only an approved disclosure asks: too few in a short run, so asserted from 1,000 seeds on."""
-
-
 RARE = {
     ("LETTER", "make-disclosure/1"): 3,
     ("liveness", "make-disclosure/1"): 0,
@@ -71,11 +66,10 @@ def missing(met: Met, seeds: int, floor: int = PER_1000) -> list[str]:
         for kinds_of, faults in ((CONVERSATIONS, IN_TURNS), (QUESTIONS, ON_QUESTIONS))
         for name, kinds in kinds_of.items()
         for kind in kinds
-        if seeds >= FULL_RUN or (kind, name) not in SELDOM
         for fault in faults
     ]
     return [
         f"{' x '.join(each)}: {met[each]}"
         for each in wanted
-        if met[each] < min(floor, RARE.get(each[1:], floor)) * seeds // FULL_RUN
+        if met[each] < min(floor, RARE.get(each[1:], floor)) * seeds // 1_000
     ]
