@@ -1,6 +1,7 @@
 """Hostile values in every field: what comes out is a refusal by name, in little time, and never a fault of ours."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from sqlite3 import Connection
@@ -81,6 +82,11 @@ def village() -> Village:
     return Village(seed=19)
 
 
+@pytest.fixture(scope="module")
+def every(village: Village) -> list[ProvenTransaction]:
+    return list(transactions(village))
+
+
 def transactions(village: Village) -> Iterator[ProvenTransaction]:
     consent = granted(village)
     disclosed(village, consent)
@@ -91,8 +97,9 @@ def transactions(village: Village) -> Iterator[ProvenTransaction]:
         yield found
 
 
-def test_no_value_in_any_component_makes_anything_but_a_refusal(village: Village) -> None:
-    every = list(transactions(village))
+def test_no_value_in_any_component_makes_anything_but_a_refusal(
+    village: Village, every: list[ProvenTransaction]
+) -> None:
     liar = Liar(village, "Agent")
     mercy = village.nodes["Mercy"]
     dice = random.Random(7)
@@ -114,22 +121,20 @@ def test_no_value_in_any_component_makes_anything_but_a_refusal(village: Village
 
 
 def test_no_value_in_any_field_of_an_envelope_makes_anything_but_a_refusal(
-    village: Village,
+    every: list[ProvenTransaction],
 ) -> None:
-    good = next(iter(PROVEN_TRANSACTION.decode(p) for p in _whole(village)))
+    good = every[0]
     dice = random.Random(8)
+    refused: Counter[str] = Counter()
     for _ in range(TRIES):
         try:
             read = PROVEN_TRANSACTION.decode(encode(mutated(_unpack(encode(good)), dice)))
             open_tearoff(read.tearoff)
-        except LedgerError:
-            continue
-
-
-def _whole(village: Village) -> Iterator[bytes]:
-    mercy = village.nodes["Mercy"]
-    for (tx,) in mercy.db.execute("SELECT tx FROM ledger_tx ORDER BY seq").fetchall():
-        yield encode(mercy.vault.transaction(mercy.db, tx))
+        except LedgerError as refusal:
+            refused[type(refusal).__name__] += 1
+    # What still opens differs only in bytes that signatures and the vault judge: the test above.
+    assert {"MalformedBytes", "InvalidProof"} <= refused.keys(), refused
+    assert refused.total() > TRIES * 0.8, refused
 
 
 @pytest.mark.parametrize("seed", range(2))
