@@ -42,7 +42,6 @@ from states.groups import Group
 from states.identity import Party
 from states.parameters import Directory, ParametersHistory
 from states.state import StateRef, TransactionId
-from states.tearoff import open_tearoff
 from states.verifier import NOTARY, Verifier
 
 
@@ -184,7 +183,7 @@ class Assembly:
             if state is None:
                 raise NotHeld("the state in question is not here")
             return state.notary, locks.liveness(self.db, refs)
-        filtered = open_tearoff(self.vault.transaction(self.db, row).tearoff)
+        filtered = self.vault.stored(self.db, row).filtered
         notary = Party(NOTARY.decode(filtered.component(Group.NOTARY, 0) or b""))
         if kind == "enter":
             moved = self.vault.state(self.db, StateRef(TransactionId(row), 0))

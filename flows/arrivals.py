@@ -23,7 +23,7 @@ from flows.registry import Registry, UnknownFlow
 from flows.runner import Runner, U
 from flows.session import Post, Session
 from flows.step import PART_PREFIX
-from flows.store import FlowRow, FlowStore, InboxRow, PartRow, SessionRow, Status
+from flows.store import FlowRow, FlowStore, InboxRow, PartRow, Status
 from flows.terminal import ALREADY_SEEN, SESSION_LOST
 from states.encoding import encode
 from states.errors import LedgerError
@@ -117,7 +117,6 @@ class Arrivals:
         self._runner.admit(row, error, Verdict(Verb.OBSERVE, "unknown responder"))
 
     def _seen_before(self, peer: Party, envelope: Envelope) -> None:
-        self._runner.changes.flush()
         if not self._is_open(peer, envelope.session):
             # Its sender was restored to before it sent this; what became of the first time, it must find out.
             self._reject(peer, envelope, ALREADY_SEEN)
@@ -125,7 +124,7 @@ class Arrivals:
     def _is_open(self, peer: Party, key: bytes) -> bool:
         if (peer, key) in self._runner.routes:
             return True
-        return self._store.session(peer, key) is not None
+        return self._runner.changes.session(peer, key) is not None
 
     def _reject(self, peer: Party, envelope: Envelope, code: str) -> None:
         if envelope.kind == Kind.INIT:
@@ -167,7 +166,7 @@ class Arrivals:
 
     def _keep_for_later(self, peer: Party, envelope: Envelope) -> None:
         """Keep a message for a flow that does not run now; drop it where there is none."""
-        row = self._store.session(peer, envelope.session)
+        row = self._runner.changes.session(peer, envelope.session)
         if row is None or not row.open:
             return
         place = _place(envelope, row.received)
@@ -179,7 +178,7 @@ class Arrivals:
         self._put_early(row.flow, peer, envelope, row.received)
         still_open = int(envelope.kind == Kind.DATA)
         changed = row._replace(received=row.received + 1, open=still_open)
-        self._runner.changes.batch.sessions.append(changed)
+        self._runner.changes.kept(changed)
 
     def _lose(self, peer: Party, key: bytes) -> None:
         """End a session that cannot go on, for both sides."""
@@ -193,10 +192,10 @@ class Arrivals:
                 self._runner.changes.touched(run, session)
                 self._poke_receiver(run, session)
             return
-        row = self._store.session(peer, key)
+        row = self._runner.changes.session(peer, key)
         if row is not None and row.open:
             self._end_lost(peer, key, row.sent, row.received)
-            self._runner.changes.batch.sessions.append(row._replace(open=0))
+            self._runner.changes.kept(row._replace(open=0))
 
     def _end_lost(self, peer: Party, key: bytes, sent: int, received: int) -> None:
         self._store.put_early(InboxRow(peer, key, received, int(Kind.LOST), b"", encode(())))
@@ -211,8 +210,7 @@ class Arrivals:
     # -- below -----------------------------------------------------------------------------------------
 
     def _wake(self, peer: Party, key: bytes) -> Execution | None:
-        self._runner.changes.flush()
-        row: SessionRow | None = self._store.session(peer, key)
+        row = self._runner.changes.session(peer, key)
         if row is None or not row.open:
             return None
         self._runner.wake(row.flow)

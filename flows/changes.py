@@ -17,6 +17,7 @@ class Changes:
         self._started: dict[bytes, FlowRow] = {}
         self._changed: dict[bytes, FlowRow] = {}
         self._touched: dict[tuple[str, bytes], tuple[bytes, Session]] = {}
+        self._kept: dict[tuple[str, bytes], SessionRow] = {}
         self._waits: dict[bytes, WaitRow | None] = {}
         self._ended: set[bytes] = set()
 
@@ -31,6 +32,23 @@ class Changes:
 
     def touched(self, run: Execution, session: Session) -> None:
         self._touched[session.counterparty, session.id] = run.id, session
+
+    def kept(self, row: SessionRow) -> None:
+        """A session whose flow does not run now has changed."""
+        self._kept[row.peer, row.session] = row
+
+    def session(self, peer: str, key: bytes) -> SessionRow | None:
+        """Return a session as it is at this point of the turn; None where there is none, or none any more.
+
+        Most that are asked about have ended: what came was the other side's word that it has, too. So nothing is
+        written to find that out.
+        """
+        if (peer, key) in self._touched:
+            if self._touched[peer, key][0] in self._ended:
+                return None
+            self.flush()
+        row = self._kept.get((peer, key)) or self._store.session(peer, key)
+        return None if row is None or row.flow in self._ended else row
 
     def wait(self, flow: bytes, row: WaitRow | None) -> None:
         self._waits[flow] = row
@@ -48,6 +66,7 @@ class Changes:
             for (peer, key), (flow, session) in self._touched.items()
             if flow not in self._ended
         ]
+        batch.sessions += [row for row in self._kept.values() if row.flow not in self._ended]
         for flow, row in self._waits.items():
             if row is None:
                 batch.awake.append((flow,))

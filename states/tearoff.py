@@ -8,8 +8,15 @@ from typing import Annotated
 import msgspec
 
 from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import leaf_hash, prove, root_from, root_of
-from states.crypto.narrowing import hidden_spans, narrow
+from states.crypto.merkle import (
+    Span,
+    hidden_spans,
+    leaf_hash,
+    nodes_from,
+    prove,
+    root_from,
+    root_of,
+)
 from states.encoding import Codec
 from states.errors import InvalidProof
 from states.groups import LEAVES_MAX, Group, Layout, layout_of
@@ -40,13 +47,14 @@ class FilteredTransaction:
     Made by `open_tearoff` only.
     """
 
-    __slots__ = ("_at", "id", "layout", "tearoff")
+    __slots__ = ("_at", "_nodes", "id", "layout", "tearoff")
 
     def __init__(self, id_: TransactionId, layout: Layout, tearoff: Tearoff) -> None:
         self.id = id_
         self.layout = layout
         self.tearoff = tearoff
         self._at = dict(zip(tearoff.positions, tearoff.leaves, strict=True))
+        self._nodes: dict[Span, bytes] = {}  # of the tree, once they are needed
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -81,9 +89,11 @@ class FilteredTransaction:
         missing = [position for position in wanted if position not in self._at]
         if missing:
             raise IndexError(f"position {missing[0]} is not shown")
-        mine = self.tearoff
+        mine, size = self.tearoff, self.layout.size
+        if not self._nodes:
+            self._nodes = nodes_from(size, mine.positions, mine.leaves, mine.proof)
         positions = tuple(wanted)
-        proof = narrow(self.layout.size, mine.positions, mine.leaves, mine.proof, positions)
+        proof = b"".join([self._nodes[span] for span in hidden_spans(size, positions)])
         return Tearoff(positions, tuple(self._at[position] for position in positions), proof)
 
     def revealing(self, position: int, leaf: bytes) -> Tearoff:

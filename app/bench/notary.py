@@ -4,7 +4,6 @@ Two inputs of two creators under one lock key (or two) and one reference, unifor
 worst case for a store; SQLite with synchronous=FULL, every check, log and receipts, 200 questions in flight.
 """
 
-import gc
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from time import perf_counter
 from app.bench.primitives import Beside, Yardstick
 from app.bench.result import Result, Target, percentile
 from app.bench.workshop import START, Held, Network, NotaryKeys, Past, Workshop, history
+from app.operations.process import settle_memory
 from notaries.log import LogSigner
 from notaries.request import RequestChecker
 from notaries.service import NotaryService
@@ -214,8 +214,7 @@ class NotaryBench:
         total, first = self._load.total, not self._ratios
         counts = [(total, 1), *([(total // 2, 2), (total, 1), (ALONE, 1)] if first else [])]
         loads = desk.requests(max(length // 2 - desk.provider.head().size, 1), counts)
-        gc.collect()
-        gc.freeze()  # as a node does: what lives for ever is not looked at again
+        settle_memory()  # as every process does
         one, latencies = self._measure(desk, loads[0])
         self._ratios[length] = one.ratio
         bound = 0.35 if length >= 10_000_000 else 0.4  # noqa: PLR2004

@@ -1,7 +1,6 @@
 """A network of real processes for a benchmark: each resident has a folder, a process and a pipe to who measures."""
 
 import asyncio
-import gc
 import multiprocessing
 import socket
 import tempfile
@@ -18,6 +17,7 @@ import uvloop
 from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, make_network
 from app.node import Opening, clock
 from app.notary_node import NotaryNode
+from app.operations.process import settle_memory
 from app.transport.transport import TransportSettings
 from states.identity import Party
 from states.parameters import AllowedContract
@@ -163,8 +163,7 @@ async def _serve(pipe: "Connection[bytes, bytes]", make: Make, place: Place) -> 
     loop = asyncio.get_running_loop()
     resident = make(place)
     await resident.start()
-    gc.collect()
-    gc.freeze()  # as app.operations.process does
+    settle_memory()  # as every process does
     try:
         while not resident.is_ready:  # noqa: ASYNC110 - once, at the start
             await asyncio.sleep(POLL_S)

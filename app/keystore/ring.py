@@ -33,6 +33,7 @@ from states.lock import lock_salt, lock_seed
 _AT_REST_VERSION = b"\1"
 _AT_REST_SALT = 24
 _NONCE = bytes(12)
+DERIVED_REMEMBERED = 1_024  # one-time lock keys; forgotten when any secret changes
 
 Save = Callable[[Secrets], None]
 """Makes these secrets the ones that a restart finds; durable when it returns."""
@@ -88,11 +89,20 @@ class KeyRing:
             raise InvalidSignature("box key", "not a key that can be shared with") from refused
 
     def derive_lock(self, label: bytes, owner: bytes | None = None) -> DerivedLock:
-        """See KeyStore.derive_lock."""
-        secret = (
-            self._secrets.lock if owner is None else hkdf(self._seed_of(owner), b"", "lock-secret")
-        )
-        return DerivedLock(Ed25519Signer(lock_seed(secret, label)), lock_salt(secret, label))
+        """See KeyStore.derive_lock. What was derived last is kept: a lock is made, recognised, opened."""
+        derived = self._derived.get((label, owner))
+        if derived is None:
+            secret = (
+                self._secrets.lock
+                if owner is None
+                else hkdf(self._seed_of(owner), b"", "lock-secret")
+            )
+            derived = DerivedLock(Ed25519Signer(lock_seed(secret, label)), lock_salt(secret, label))
+            with self._lock:
+                if len(self._derived) >= DERIVED_REMEMBERED:
+                    del self._derived[next(iter(self._derived))]
+                self._derived[label, owner] = derived
+        return derived
 
     def new_data_key(self) -> bytes:
         return self._entropy(DATA_KEY_SIZE)
@@ -204,6 +214,7 @@ class KeyRing:
 
     def _take(self, secrets: Secrets) -> None:
         self._secrets = secrets
+        self._derived: dict[tuple[bytes, bytes | None], DerivedLock] = {}
         self._node = {each.name: each for each in secrets.node}
         self._signers = {each.name: Ed25519Signer(each.seed) for each in secrets.node}
         self._epochs = {each.epoch: EpochKey(each.seed, each.scheme) for each in secrets.epochs}

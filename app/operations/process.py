@@ -18,6 +18,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger("carecord.process")
 
 
+THRESHOLDS = (50_000, 20, 50)
+"""New containers before a young collection, young before a middle one, middle before one of everything."""
+
+
 class Service(Protocol):
     """What a process runs."""
 
@@ -34,6 +38,18 @@ def run_service(make: Callable[[], Service]) -> int:
         return runner.run(_run(make))
 
 
+def settle_memory() -> None:
+    """Tell the garbage collector of a process that has started what it need not look at.
+
+    What is here now stays for ever. What comes is nearly all freed by its count of references: at Python's own
+    thresholds the collector takes an eighth of a busy node's time, and finds next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    gc.enable()
+
+
 async def _run(make: Callable[[], Service]) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -42,10 +58,7 @@ async def _run(make: Callable[[], Service]) -> int:
     service = make()
     try:
         await service.start()
-        # What is here now stays for ever; the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
+        settle_memory()
         _log.info("started")
         await told.wait()
     except BaseException:

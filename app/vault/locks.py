@@ -5,7 +5,7 @@ from sqlite3 import Connection
 
 from app.keystore.keys import KeyStore
 from app.vault.reader import NotHeld
-from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_ENTRY, GET_LOCK, GET_OPENING
+from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_ENTRIES, GET_LOCK, GET_OPENING
 from app.vault.subject import Step
 from app.vault.vault import Vault
 from states.crypto.keys import Key
@@ -31,9 +31,8 @@ from states.notarisation import (
     StatusRequest,
     lock_signing_digest,
 )
-from states.signed import ProvenTransaction
 from states.state import STATE_REF, StateRef, TransactionId
-from states.tearoff import Tearoff, open_tearoff
+from states.tearoff import Tearoff
 
 QUESTIONED: Codec[tuple[StateRef, ...]] = Codec(tuple[StateRef, ...], "states in question", 1 << 14)
 """The row of a question about liveness: at most 256 states, all of one notary."""
@@ -102,7 +101,7 @@ class Locks:
 
     def notarise(self, db: Connection, tx: bytes) -> bytes:
         """Return the encoded request to notarise a held transaction."""
-        filtered = open_tearoff(self._vault.transaction(db, tx).tearoff)
+        filtered = self._vault.stored(db, tx).filtered
         shown = filtered.narrowed(
             at for group in SHOWN_TO_NOTARY for at in filtered.layout.positions(group)
         )
@@ -119,10 +118,10 @@ class Locks:
 
     def entry(self, db: Connection, tx: bytes) -> bytes:
         """Return the encoded request to enter a recorded change of notary in the new notary's log."""
-        recorded = self._vault.transaction(db, tx)
-        if not isinstance(recorded, ProvenTransaction):
+        recorded = self._vault.stored(db, tx)
+        if recorded.receipt is None:
             raise NotHeld(f"transaction {tx.hex()[:16]} is not notarised")
-        filtered = open_tearoff(recorded.tearoff)
+        filtered = recorded.filtered
         shown = filtered.narrowed(
             at for group in SHOWN_FOR_ENTRY for at in filtered.layout.positions(group)
         )
@@ -168,23 +167,22 @@ class Locks:
         raise NotHeld(f"lock {lock.label.hex()} is not of this node's making")
 
     def _shown_lock(self, db: Connection, ref: StateRef) -> tuple[SpendLock, Tearoff, int]:
-        created = self._vault.transaction(db, ref.tx)
-        if not isinstance(created, ProvenTransaction):
+        """Return a state's lock, the tear-off that shows it alone, and where the log of its notary has its creator."""
+        created = self._vault.stored(db, ref.tx)
+        if created.log_index is None:
             raise NotHeld(f"transaction {ref.tx.hex()[:16]} is not notarised")
-        filtered = open_tearoff(created.tearoff)
+        filtered = created.filtered
         component = filtered.component(Group.LOCKS, ref.index)
         if component is None:
             raise NotHeld(f"the lock of {ref.tx.hex()[:16]}:{ref.index} is not shown here")
         shown = filtered.narrowed((filtered.layout.position(Group.LOCKS, ref.index),))
-        return LOCK.decode(component), shown, self._index_at_notary(db, ref)
+        at = self._entered(db, ref)
+        return LOCK.decode(component), shown, created.log_index if at is None else at
 
-    def _index_at_notary(self, db: Connection, ref: StateRef) -> int:
-        """Where the log of the state's notary has its creating transaction: a change of notary has two places."""
-        state = self._vault.state(db, ref)
-        assert state is not None, "a lock is opened of a state that is held"
-        key = {"tx": ref.tx, "notary": state.notary}
-        row = db.execute(GET_ENTRY, key).fetchone()
-        if row is not None:
-            index: int = row[0]
-            return index
-        return self._vault.log_index(db, ref.tx)
+    def _entered(self, db: Connection, ref: StateRef) -> int | None:
+        """Where another notary's log has the change of notary that created a state, if it has moved there."""
+        for notary, index in db.execute(GET_ENTRIES, {"tx": ref.tx}):
+            state = self._vault.state(db, ref)
+            if state is not None and state.notary == notary:
+                return int(index)
+        return None

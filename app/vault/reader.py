@@ -1,7 +1,10 @@
 """Reading the vault: transactions, states and holders, as they are in the connection's view of the database."""
 
+from dataclasses import dataclass
+from functools import lru_cache
 from sqlite3 import Connection
 
+from app.vault.opened import OpenedTearoffs
 from app.vault.statements import (
     GET_SEEN,
     GET_STATE,
@@ -22,7 +25,7 @@ from states.identity import Party
 from states.sealed import SEALED
 from states.signed import ProvenTransaction, SignedTransaction
 from states.state import TRANSACTION_STATE, StateRef, TransactionState
-from states.tearoff import TEAROFF, FilteredTransaction, Tearoff, open_tearoff
+from states.tearoff import FilteredTransaction, Tearoff
 
 SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
     tuple[TransactionSignature, ...], "signatures"
@@ -33,8 +36,36 @@ class NotHeld(LedgerError):
     """The vault has no such transaction, or not in the state that was asked for."""
 
 
+_Row = tuple[int, bytes, bytes, str | None, int, int | None]
+_reader = lru_cache(1_024)(reader_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    """A transaction as the vault has it, opened; without a receipt and place in the log while it is only held."""
+
+    filtered: FilteredTransaction
+    encoded_signatures: bytes
+    until: int
+    receipt: str | None
+    log_index: int | None
+
+    @property
+    def signatures(self) -> tuple[TransactionSignature, ...]:
+        return SIGNATURES.decode(self.encoded_signatures)
+
+    def showing(self, tearoff: Tearoff) -> SignedTransaction | ProvenTransaction:
+        """Return it as it travels, with this tear-off of it."""
+        if self.receipt is None:
+            return SignedTransaction(tearoff, self.signatures)
+        return ProvenTransaction(tearoff, self.signatures, self.receipt)
+
+
 class VaultReader:
     """What a vault holds."""
+
+    def __init__(self) -> None:
+        self._opened = OpenedTearoffs()
 
     def state(self, db: Connection, ref: StateRef) -> TransactionState | None:
         """Return a state that is held here, consumed or not, or that was shown here with its proof."""
@@ -46,20 +77,14 @@ class VaultReader:
         row = db.execute(GET_STATE, {"tx": ref.tx, "idx": ref.index}).fetchone()
         return row is not None and row[1] is None
 
-    def transaction(self, db: Connection, tx: bytes) -> SignedTransaction | ProvenTransaction:
+    def stored(self, db: Connection, tx: bytes) -> StoredTransaction:
         """Return a held or recorded transaction; raises NotHeld."""
-        row = self._row(db, tx)
-        tearoff, signatures = TEAROFF.decode(row[1]), SIGNATURES.decode(row[2])
-        if row[0] == Status.HELD:
-            return SignedTransaction(tearoff, signatures)
-        return ProvenTransaction(tearoff, signatures, row[3])
+        return self._stored(self._row(db, tx))
 
-    def log_index(self, db: Connection, tx: bytes) -> int:
-        """Return a recorded transaction's index in its notary's log; raises NotHeld."""
-        index: int | None = self._row(db, tx)[5]
-        if index is None:
-            raise NotHeld(f"transaction {tx.hex()[:16]} is not recorded here")
-        return index
+    def transaction(self, db: Connection, tx: bytes) -> SignedTransaction | ProvenTransaction:
+        """Return a held or recorded transaction as it travels; raises NotHeld."""
+        stored = self.stored(db, tx)
+        return stored.showing(stored.filtered.tearoff)
 
     def window_end(self, db: Connection, tx: bytes) -> int:
         until: int = self._row(db, tx)[4]
@@ -77,15 +102,13 @@ class VaultReader:
         it was dropped after a letter had named it: a revocation that the notary refused.
         """
         tx, reader = part[1:33], part[33:]
-        if db.execute(GET_TX, {"tx": tx}).fetchone() is None:
+        row = self._found(db, tx)
+        if row is None:
             return None
         for party, roles in self.holders_of(db, tx).items():
-            if reader_hash(party) == reader:
-                signed = self.transaction(db, tx)
-                shown = for_roles(open_tearoff(signed.tearoff), roles)
-                if isinstance(signed, ProvenTransaction):
-                    return encode(ProvenTransaction(shown, signed.signatures, signed.receipt))
-                return encode(SignedTransaction(shown, signed.signatures))
+            if _reader(party) == reader:
+                stored = self._stored(row)
+                return encode(stored.showing(for_roles(stored.filtered, roles)))
         return None
 
     def stored_bytes(self, db: Connection, tx: bytes) -> int:
@@ -117,12 +140,22 @@ class VaultReader:
         rows = db.execute(ROLES_OF, {"tx": tx})
         return {Party(party): frozenset(roles.split(",")) for party, roles in rows}
 
-    def _row(self, db: Connection, tx: bytes) -> tuple[int, bytes, bytes, str, int, int | None]:
-        row: tuple[int, bytes, bytes, str, int, int | None] | None
-        row = db.execute(GET_TX, {"tx": tx}).fetchone()
+    def _row(self, db: Connection, tx: bytes) -> "_Row":
+        row = self._found(db, tx)
         if row is None:
             raise NotHeld(f"no transaction {tx.hex()[:16]} is here")
         return row
+
+    @staticmethod
+    def _found(db: Connection, tx: bytes) -> "_Row | None":
+        row: _Row | None = db.execute(GET_TX, {"tx": tx}).fetchone()
+        return row
+
+    def _stored(self, row: "_Row") -> StoredTransaction:
+        status, tearoff, signatures, receipt, until, log_index = row
+        if status == Status.HELD:
+            receipt = log_index = None
+        return StoredTransaction(self._opened.of(tearoff), signatures, until, receipt, log_index)
 
 
 def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:

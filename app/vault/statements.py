@@ -102,8 +102,4 @@ GET_OPENING = sql(
 
 _ENTRY = table_of(EntryRow)
 ADD_ENTRY = sql(insert(_ENTRY).prefix_with("OR IGNORE"))
-GET_ENTRY = sql(
-    select(_ENTRY.c.log_index).where(
-        _ENTRY.c.tx == bindparam("tx"), _ENTRY.c.notary == bindparam("notary")
-    )
-)
+GET_ENTRIES = sql(select(_ENTRY.c.notary, _ENTRY.c.log_index).where(_ENTRY.c.tx == bindparam("tx")))

@@ -62,6 +62,7 @@ class Vault(VaultReader):
         verifier: Verifier,
         party_of: PartyOfKey,
     ) -> None:
+        super().__init__()
         self.me = me
         self.verifier = verifier
         self.subjects = Subjects((), {})
@@ -126,14 +127,16 @@ class Vault(VaultReader):
     ) -> Held:
         """Add a peer's signatures to a held transaction; raises InvalidSignature, NotHeld."""
         del peer  # whoever brings them, they verify or they do not
-        held = self.transaction(step.unit, tx)
-        if not isinstance(held, SignedTransaction):
+        held = self.stored(step.unit, tx)
+        if held.receipt is not None:
             raise NotHeld("the transaction is recorded already")
-        known = {signature.key for signature in held.signatures}
-        every = held.signatures + tuple(s for s in more if s.key not in known)
-        draft = self._draft(step, tx, held.tearoff)
+        signed_by = held.signatures
+        known = {signature.key for signature in signed_by}
+        every = signed_by + tuple(s for s in more if s.key not in known)
+        tearoff = held.filtered.tearoff
+        draft = self._draft(step, tx, tearoff)
         if draft is None:
-            checked = self.check(step, SignedTransaction(held.tearoff, every), held=False)
+            checked = self.check(step, SignedTransaction(tearoff, every), held=False)
         else:
             checked = self.verifier.with_signatures(draft, every)
         self._remember(checked)
@@ -141,7 +144,7 @@ class Vault(VaultReader):
         return self._held(checked.ledger, every)
 
     def own_signatures(self, db: Connection, tx: bytes) -> tuple[TransactionSignature, ...]:
-        return self.transaction(db, tx).signatures
+        return self.stored(db, tx).signatures
 
     def drop(self, step: Step, tx: bytes) -> None:
         """Forget a held transaction. Nothing happens to a recorded one."""
@@ -163,7 +166,7 @@ class Vault(VaultReader):
                 signed_by.add(signer.key)
                 signature = sign_transaction(signer, ledger.parameters.network, ledger.id)
                 signatures = (*signatures, signature)
-        self._add_row(step, ledger, tearoff, signatures)
+        self._opened.remember(self._add_row(step, ledger, tearoff, signatures), checked.filtered)
         self._add_holders(step, ledger)
         self._remember(CheckedTransaction(checked.filtered, ledger, signatures))
         return self._held(ledger, signatures)
@@ -177,7 +180,9 @@ class Vault(VaultReader):
     def _draft(self, step: Step, tx: bytes, tearoff: Tearoff) -> CheckedTransaction | None:
         """Return what this process has checked of a held transaction, with every input still resolved."""
         draft = self._drafts.get(TransactionId(tx))
-        if draft is None or draft.filtered.tearoff != tearoff:
+        if draft is None or (
+            draft.filtered.tearoff is not tearoff and draft.filtered.tearoff != tearoff
+        ):
             return None
         resolved = all(item.held is not None for item in draft.ledger.inputs)
         self.subjects.of(draft.ledger).accept(
@@ -204,11 +209,13 @@ class Vault(VaultReader):
         ledger: LedgerTransaction,
         tearoff: Tearoff,
         signatures: tuple[TransactionSignature, ...],
-    ) -> None:
+    ) -> bytes:
+        """Add a transaction as held; return the bytes that are stored of its tear-off."""
+        stored = encode(tearoff)
         row = {
             "tx": ledger.id,
             "status": int(Status.HELD),
-            "tearoff": encode(tearoff),
+            "tearoff": stored,
             "signatures": encode(signatures),
             "receipt": None,
             "until": ledger.window.until_time,
@@ -218,6 +225,7 @@ class Vault(VaultReader):
             "erased": 0,
         }
         step.unit.execute(ADD_TX, row)
+        return stored
 
     def _add_holders(self, step: Step, ledger: LedgerTransaction) -> None:
         holders = self.subjects.of(ledger).holders(step, ledger)
@@ -239,14 +247,15 @@ class Vault(VaultReader):
         It is to be delivered also if it was recorded already: a restored node may have had it back from one holder
         before it had brought it to the others.
         """
-        held = self.transaction(step.unit, tx)
-        if isinstance(held, ProvenTransaction):
+        held = self.stored(step.unit, tx)
+        if held.receipt is not None:
             return Recorded(tx, tuple(sorted(self.holders_of(step.unit, tx).keys() - {self.me})))
-        draft = self._draft(step, tx, held.tearoff)
-        if draft is not None and draft.signatures == held.signatures:
+        tearoff, signatures = held.filtered.tearoff, held.signatures
+        draft = self._draft(step, tx, tearoff)
+        if draft is not None and draft.signatures == signatures:
             letters = self._settle(step, self.verifier.prove(draft, receipt))
         else:
-            letters = self._record(step, ProvenTransaction(held.tearoff, held.signatures, receipt))
+            letters = self._record(step, ProvenTransaction(tearoff, signatures, receipt))
         self._drafts.pop(tx, None)
         others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
         return Recorded(tx, tuple(others), letters)
@@ -290,8 +299,8 @@ class Vault(VaultReader):
         if (
             row is not None
         ):  # held here as a signer: perhaps with a component of its own that the bringer never saw
-            held = self.transaction(step.unit, tx)
-            proven = ProvenTransaction(held.tearoff, proven.signatures, proven.receipt)
+            held = self.stored(step.unit, tx).filtered.tearoff
+            proven = ProvenTransaction(held, proven.signatures, proven.receipt)
         try:
             letters = self._record(step, proven, first_seen=row is None)
         except UnresolvedInput:

@@ -26,6 +26,9 @@ _CACHED_SIZE_MAX, _CACHED_SHOWN_MAX = 1 << 12, 64  # so that no cached program p
 _CACHED_PROGRAMS = 512
 
 _Row = Sequence[bytes]
+Span = tuple[int, int]
+"""The leaves [low, high) under a node."""
+
 TileReader = Callable[[int, int], bytes]
 """(level, index) of a full tile → its 8,192 bytes."""
 
@@ -69,7 +72,7 @@ class _Program(NamedTuple):
     """How to hash up from shown leaves: k ≥ 0 pushes the k-th of them, or a step above."""
 
     steps: tuple[int, ...]
-    hidden: tuple[tuple[int, int], ...]  # the leaves [low, high) that each given hash stands for
+    hidden: tuple[Span, ...]  # what each given hash stands for
 
 
 def _compile(size: int, shown: tuple[int, ...]) -> _Program:
@@ -145,6 +148,35 @@ def root_from_hashes(
 def root_from(size: int, shown: tuple[int, ...], leaves: Sequence[bytes], proof: bytes) -> bytes:
     """`root_from_hashes` of the shown leaves' preimages."""
     return root_from_hashes(size, shown, [sha256(b"\0" + leaf).digest() for leaf in leaves], proof)
+
+
+def nodes_from(
+    size: int, shown: tuple[int, ...], leaves: Sequence[bytes], proof: bytes
+) -> dict[Span, bytes]:
+    """Return every node that shown leaves and a *verified* multi-proof tell of, by the leaves under it."""
+    steps, hidden = _program(size, shown)
+    nodes: dict[Span, bytes] = {}
+    stack: list[Span] = []
+    given = 0
+    for step in steps:
+        if step == _JOIN:
+            right, left = stack.pop(), stack.pop()
+            span = (left[0], right[1])
+            nodes[span] = sha256(b"\1" + nodes[left] + nodes[right]).digest()
+        elif step == _GIVEN:
+            span = hidden[given]
+            nodes[span] = proof[HASH_SIZE * given : HASH_SIZE * (given + 1)]
+            given += 1
+        else:
+            span = (shown[step], shown[step] + 1)
+            nodes[span] = sha256(b"\0" + leaves[step]).digest()
+        stack.append(span)
+    return nodes
+
+
+def hidden_spans(size: int, shown: tuple[int, ...]) -> tuple[Span, ...]:
+    """Return what each hash of the multi-proof of `shown` stands for, in order; raises InvalidProof as `prove`."""
+    return _program(size, shown).hidden
 
 
 def inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
