@@ -14,7 +14,7 @@ from flows.envelope import (
     Kind,
     Opening,
 )
-from flows.execution import Execution
+from flows.execution import Execution, flow_id
 from flows.flow import Parts, Receive, Received
 from flows.hospital import Verb, Verdict
 from flows.journal import Answered
@@ -100,7 +100,7 @@ class Arrivals:
         return True
 
     def _start(self, peer: Party, envelope: Envelope, opening: Opening, *, known: bool) -> None:
-        flow = self._entropy(16)
+        flow = flow_id(self._runner.now, self._entropy)
         parts = self._keep_parts(peer, flow, envelope)
         arguments = encode(Received(opening.message, parts))
         session = b"" if envelope.kind == Kind.LETTER else envelope.session

@@ -7,7 +7,7 @@ from typing import Generic
 
 from flows.arrivals import Arrivals
 from flows.envelope import ENVELOPE_BYTES_MAX, UNACKNOWLEDGED_MAX, Envelope, Hello
-from flows.execution import Execution
+from flows.execution import Execution, flow_id
 from flows.flow import AskNotary, Flow
 from flows.hospital import back_off
 from flows.journal import Answered
@@ -351,9 +351,11 @@ class Engine(Generic[U]):
         return StepContext(self, run.id, self._runner.now, self.store.unit, doubt=run.in_doubt)
 
     def _new_row(self, tag: str, arguments: bytes, client_key: str | None) -> FlowRow:
+        now = self._clock()
+        flow = flow_id(now, self.entropy)
         return FlowRow(
-            self.entropy(16), tag, arguments, Status.RUNNING, 1, 0, 0, self._clock(), client_key, "", b"", b"", ""
-        )  # fmt: skip
+            flow, tag, arguments, Status.RUNNING, 1, 0, 0, now, client_key, "", b"", b"", ""
+        )
 
 
 def _check(what: str, found: int, allowed: int) -> None:

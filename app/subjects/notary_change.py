@@ -11,7 +11,7 @@ from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.locks import OWN
 from app.vault.reader import NotHeld
-from app.vault.statements import ADD_ENTRY, GET_LOCK
+from app.vault.statements import ADD_ENTRY
 from app.vault.subject import Holders, Step
 from app.vault.vault import NotConcerned
 from flows.notary_change import BuildNotaryChange, KeepEntry
@@ -129,12 +129,11 @@ class NotaryChangeSubject:
         return vault.hold(step, built.whole(), self._authorities(data, owner, signers))
 
     def _lock_owner(self, step: Step, ref: StateRef) -> bytes:
-        lock = self._ground.locks.lock_of(step.unit, ref)
-        row = step.unit.execute(GET_LOCK, {"label": lock.label}).fetchone()
-        if row is None:
-            raise NotHeld("the state's lock is another's: its owner moves it")
-        owner: bytes = row[0]
-        return owner
+        locks = self._ground.locks
+        try:
+            return locks.owner_of(step.unit, locks.lock_of(step.unit, ref))
+        except NotHeld as another:
+            raise NotHeld("the state's lock is another's: its owner moves it") from another
 
     def _authorities(
         self, data: Data, owner: bytes, signers: tuple[Policy, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from sqlite3 import Connection
 
-from app.keystore.keys import KeyStore
+from app.keystore.keys import DerivedLock, KeyStore
 from app.vault.reader import NotHeld
 from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_ENTRIES, GET_LOCK, GET_OPENING
 from app.vault.subject import Step
@@ -63,16 +63,21 @@ class Locks:
         self._network = network
 
     def make(self, step: Step, owner: bytes = OWN) -> SpendLock:
-        """Make a fresh lock by the secret of `owner`; remembered with its label."""
+        """Make a fresh lock by the secret of `owner`; a patient's is remembered with its label."""
         label = self._entropy(LABEL_SIZE)
         lock = self._keys.derive_lock(label, owner or None)
-        step.unit.execute(ADD_LOCK, {"label": label, "owner": owner})
+        if owner != OWN:
+            step.unit.execute(ADD_LOCK, {"label": label, "owner": owner})
         return make_lock(label, lock.salt, One(lock.signer.key))
 
     def opening_of(self, db: Connection, lock: SpendLock) -> tuple[bytes, bytes]:
         """Return (salt, policy digest) of a lock of this node's making, for those who may refer to it."""
-        signer, salt = self._open(db, lock)
-        return salt, policy_digest(One(signer.key))
+        _, made = self._open(db, lock)
+        return made.salt, policy_digest(One(made.signer.key))
+
+    def owner_of(self, db: Connection, lock: SpendLock) -> bytes:
+        """Return by whose secret this node made a lock: OWN, or a patient's handle; raises NotHeld."""
+        return self._open(db, lock)[0]
 
     def lock_of(self, db: Connection, ref: StateRef) -> SpendLock:
         """Return the lock of a state whose transaction is recorded here; raises NotHeld."""
@@ -137,9 +142,9 @@ class Locks:
 
     def _spend(self, db: Connection, ref: StateRef, signers: dict[Key, Signer]) -> SpendOpening:
         lock, shown, at = self._shown_lock(db, ref)
-        signer, salt = self._open(db, lock)
-        signers[signer.key] = signer
-        return SpendOpening(salt, One(signer.key), at, shown)
+        _, made = self._open(db, lock)
+        signers[made.signer.key] = made.signer
+        return SpendOpening(made.salt, One(made.signer.key), at, shown)
 
     def _refer(self, db: Connection, ref: StateRef) -> ReferOpening:
         _, shown, at = self._shown_lock(db, ref)
@@ -153,17 +158,17 @@ class Locks:
         lock, _, _ = self._shown_lock(db, ref)
         return self.opening_of(db, lock)
 
-    def _open(self, db: Connection, lock: SpendLock) -> tuple[Signer, bytes]:
-        """Return the key and salt of a lock of this node's making; raises NotHeld.
+    def _open(self, db: Connection, lock: SpendLock) -> tuple[bytes, DerivedLock]:
+        """Return whose secret made a lock of this node, and its key and salt; raises NotHeld.
 
-        Whose secret made it is remembered; a database that was restored has forgotten, and every secret is tried.
+        Which patient's is remembered; a database that was restored has forgotten, and every secret is tried.
         """
         row = db.execute(GET_LOCK, {"label": lock.label}).fetchone()
         for owner in (OWN, *self._keys.patients()) if row is None else (row[0],):
             derived = self._keys.derive_lock(lock.label, owner or None)
             digest = policy_digest(One(derived.signer.key))
             if lock.digest == lock_digest(derived.salt, digest):
-                return derived.signer, derived.salt
+                return owner, derived
         raise NotHeld(f"lock {lock.label.hex()} is not of this node's making")
 
     def _shown_lock(self, db: Connection, ref: StateRef) -> tuple[SpendLock, Tearoff, int]:

@@ -19,7 +19,9 @@ from app.vault.tables import (
 _TX, _STATE = table_of(TransactionRow), table_of(StateRow)
 _HOLDER, _UPDATE = table_of(HolderRow), table_of(UpdateRow)
 
-ADD_TX = sql(insert(_TX))
+ADD_TX = sql(
+    insert(_TX).inline().values({c.name: bindparam(c.name) for c in _TX.c if c.name != "number"})
+)
 GET_TX = sql(
     select(
         _TX.c.status, _TX.c.tearoff, _TX.c.signatures, _TX.c.receipt, _TX.c.until, _TX.c.log_index
@@ -41,10 +43,22 @@ SET_RECORDED = sql(
         log_index=bindparam("log_index"),
     )
 )
-DROP_TX = sql(_TX.delete().where(_TX.c.tx == bindparam("id"), _TX.c.status == int(Status.HELD)))
+_NUMBER = select(_TX.c.number).where(_TX.c.tx == bindparam("tx"))
+DROP_HOLDERS = sql(
+    _HOLDER.delete().where(
+        _HOLDER.c.number == _NUMBER.where(_TX.c.status == int(Status.HELD)).scalar_subquery()
+    )
+)
+"""Before `DROP_TX`: a number may be given again, and nobody inherits what was another's to read."""
+DROP_TX = sql(_TX.delete().where(_TX.c.tx == bindparam("tx"), _TX.c.status == int(Status.HELD)))
 LAST_SEQ = sql(select(func.coalesce(func.max(_TX.c.seq), 0)))
 ADD_STATE = sql(insert(_STATE))
-ADD_HOLDER = sql(insert(_HOLDER).prefix_with("OR REPLACE"))
+ADD_HOLDER = sql(
+    insert(_HOLDER)
+    .inline()
+    .prefix_with("OR REPLACE")
+    .values(number=_NUMBER.scalar_subquery(), party=bindparam("party"), roles=bindparam("roles"))
+)
 ADD_UPDATE = sql(
     insert(_UPDATE).values(
         seq=bindparam("seq"),
@@ -66,7 +80,7 @@ CONSUME = sql(
 )
 HELD_BY = sql(
     select(_TX.c.tx)
-    .join(_HOLDER, _HOLDER.c.tx == _TX.c.tx)
+    .join(_HOLDER, _HOLDER.c.number == _TX.c.number)
     .where(
         _HOLDER.c.party == bindparam("party"),
         _TX.c.seq > bindparam("after"),
@@ -78,12 +92,14 @@ HELD_BY = sql(
 SEQ_OF = sql(select(_TX.c.seq).where(_TX.c.tx == bindparam("tx")))
 ROLES = sql(
     select(_HOLDER.c.roles).where(
-        _HOLDER.c.tx == bindparam("tx"), _HOLDER.c.party == bindparam("party")
+        _HOLDER.c.number == _NUMBER.scalar_subquery(), _HOLDER.c.party == bindparam("party")
     )
 )
 
 
-ROLES_OF = sql(select(_HOLDER.c.party, _HOLDER.c.roles).where(_HOLDER.c.tx == bindparam("tx")))
+ROLES_OF = sql(
+    select(_HOLDER.c.party, _HOLDER.c.roles).where(_HOLDER.c.number == _NUMBER.scalar_subquery())
+)
 
 _SEEN = table_of(SeenRow)
 ADD_SEEN = sql(insert(_SEEN).prefix_with("OR IGNORE"))

@@ -15,16 +15,21 @@ class Status(IntEnum):
 
 
 class TransactionRow(SQLModel, table=True):
-    """A transaction, as the tear-off that this node may see. `seq` numbers what is recorded, from 1, without gaps."""
+    """A transaction, as the tear-off that this node may see. `seq` numbers what is recorded, from 1, without gaps.
+
+    Ids are random: rows lie in the order in which they came, so that those of one commit share their pages, and only
+    the index over the ids is written all over.
+    """
 
     __tablename__ = "ledger_tx"
     __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("ledger_tx_id", "tx", unique=True),
         Index("ledger_tx_seq", "seq", unique=True),
         Index("ledger_tx_held", "status", "until"),
-        {"sqlite_with_rowid": False},
     )
 
-    tx: bytes = Field(primary_key=True)
+    number: int | None = Field(default=None, primary_key=True)  # never leaves this database
+    tx: bytes
     status: int
     tearoff: bytes
     signatures: bytes
@@ -43,7 +48,6 @@ class StateRow(SQLModel, table=True):
     __table_args__: ClassVar[tuple[object, ...]] = (
         Index("ledger_state_live", "contract", "consumed_seq", "created_seq"),
         Index("ledger_state_made", "created_seq", "idx"),
-        {"sqlite_with_rowid": False},
     )
 
     tx: bytes = Field(primary_key=True)
@@ -60,23 +64,23 @@ class HolderRow(SQLModel, table=True):
 
     __tablename__ = "ledger_holder"
     __table_args__: ClassVar[tuple[object, ...]] = (
-        Index("ledger_holder_party", "party", "tx"),
+        Index("ledger_holder_party", "party", "number"),
         {"sqlite_with_rowid": False},
     )
 
-    tx: bytes = Field(primary_key=True)
+    number: int = Field(primary_key=True)  # of the transaction
     party: str = Field(primary_key=True)
     roles: str  # comma-separated
 
 
 class LockRow(SQLModel, table=True):
-    """A lock of this node's making: by which of its secrets (b"" its own, else a patient's handle)."""
+    """A lock of this node's making by the secret of a patient; one by its own secret is told by trying."""
 
     __tablename__ = "ledger_lock"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
 
     label: bytes = Field(primary_key=True)
-    owner: bytes
+    owner: bytes  # the patient's handle
 
 
 class OpeningRow(SQLModel, table=True):

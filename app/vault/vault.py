@@ -10,6 +10,7 @@ from app.vault.statements import (
     ADD_HOLDER,
     ADD_SEEN,
     ADD_TX,
+    DROP_HOLDERS,
     DROP_TX,
     GET_TX,
     SET_RECORDED,
@@ -148,7 +149,8 @@ class Vault(VaultReader):
 
     def drop(self, step: Step, tx: bytes) -> None:
         """Forget a held transaction. Nothing happens to a recorded one."""
-        step.unit.execute(DROP_TX, {"id": tx})
+        for statement in (DROP_HOLDERS, DROP_TX):
+            step.unit.execute(statement, {"tx": tx})
 
     def _sign_and_hold(
         self,

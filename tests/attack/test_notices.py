@@ -139,6 +139,12 @@ def test_the_custodian_keeps_no_draft_of_a_recipient_that_never_signs(village: V
     assert count(mercy, "ledger_tx") == before + 5
     village.pass_time(700_000)
     assert count(mercy, "ledger_tx") == before
+    orphans = (
+        "SELECT count(*) FROM ledger_holder WHERE number NOT IN (SELECT number FROM ledger_tx)"
+    )
+    assert mercy.db.execute(orphans).fetchone() == (0,), (
+        "what is stored next has holders of its own"
+    )
     assert stuck(mercy) == []
 
 
