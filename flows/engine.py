@@ -7,7 +7,7 @@ from typing import Generic
 
 from flows.arrivals import Arrivals
 from flows.envelope import ENVELOPE_BYTES_MAX, UNACKNOWLEDGED_MAX, Envelope, Hello
-from flows.execution import Execution, flow_id
+from flows.execution import Execution, flow_id, id_floor
 from flows.flow import AskNotary, Flow
 from flows.hospital import back_off
 from flows.journal import Answered
@@ -40,6 +40,10 @@ CLIENT_KEY_CHARACTERS_MAX = 128
 PAGE_MAX = 1_000
 PROGRESS_KEPT = 100_000  # rows; a client that was away for longer asks for the flows anew
 PROGRESS_PRUNED = 1_024  # rows at a time
+ENDED_KEPT_MS = (
+    90 * 86_400_000
+)  # a flow that has ended and that no client key names is forgotten after that
+ENDED_PRUNED = 1_024  # flows that are looked at whenever progress is pruned: more than can have begun meanwhile
 ENDED_FROM = Status.DONE
 
 
@@ -93,6 +97,7 @@ class Engine(Generic[U]):
         self._operator = Operator(store, self._runner, self.entropy)
         self._started: list[bytes] = []
         self._pruned = 0
+        self._forgotten = b""
         self._runner.now = self._clock()
         for flow in store.torn() + store.with_events():
             self._queue.append(partial(self._poke, flow))
@@ -290,6 +295,8 @@ class Engine(Generic[U]):
         if progress and progress[-1].number >= self._pruned + PROGRESS_PRUNED:
             self._pruned = progress[-1].number
             self.store.prune_progress(self._pruned - PROGRESS_KEPT)
+            before = id_floor(self._runner.now - ENDED_KEPT_MS)
+            self._forgotten = self.store.prune_ended(self._forgotten, before, ENDED_PRUNED)
 
     # -- what inputs do, inside the turn ---------------------------------------------------------------
 

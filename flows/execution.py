@@ -33,6 +33,11 @@ def flow_id(now: int, entropy: Callable[[int], bytes]) -> bytes:
     return now.to_bytes(_TIME_SIZE, "big") + entropy(FLOW_ID_SIZE - _TIME_SIZE)
 
 
+def id_floor(at: int) -> bytes:
+    """Return what every id of a flow made at a time (ms) or later is above, and every earlier one below."""
+    return max(at, 0).to_bytes(_TIME_SIZE, "big")
+
+
 _AWAITABLE = frozenset((Receive, Sleep, AwaitEvent, AskNotary))
 
 

@@ -383,6 +383,17 @@ class SqliteFlowStore:
     def prune_progress(self, upto: int) -> None:
         self._execute("DELETE FROM flow_progress WHERE number <= ?", (upto,))
 
+    def prune_ended(self, after: bytes, before: bytes, limit: int) -> bytes:
+        """See FlowStore.prune_ended."""
+        seen = self._execute(
+            "SELECT id, status >= ? AND client_key IS NULL FROM flow WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            (int(Status.DONE), after, before, limit),
+        ).fetchall()
+        forgotten = [(flow,) for flow, is_over in seen if is_over]
+        self._connection.executemany("DELETE FROM flow_admission WHERE flow = ?", forgotten)
+        self._connection.executemany("DELETE FROM flow WHERE id = ?", forgotten)
+        return bytes(seen[-1][0]) if seen else after
+
     def admissions(self, flow: bytes) -> list[AdmissionRow]:
         rows = self._execute(
             "SELECT flow, at, seq, error, detail, verb, due FROM flow_admission WHERE flow = ? ORDER BY number",

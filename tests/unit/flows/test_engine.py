@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from flows.engine import ENDED_KEPT_MS
 from flows.envelope import Envelope, Kind, Opening
 from flows.execution import NotDeterministic
 from flows.flow import FlowContext
@@ -189,6 +190,28 @@ def test_progress_is_numbered_without_gaps_and_can_be_read_later() -> None:
     mercy.crash()
     mercy.engine.start(Chat(riverside.party, 0))
     assert mercy.turn().progress[0].number == 5
+
+
+def test_ended_flows_are_forgotten_after_their_time_and_keys_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flows.engine.PROGRESS_PRUNED", 1)
+    mercy, riverside, wires = pair(double_run=False)
+    keyed = mercy.engine.start(Chat(riverside.party, 0), "key-1")
+    plain = mercy.engine.start(Chat(riverside.party, 0))
+    waits = mercy.engine.start(Ask(riverside.party, "silent/1", "x"))
+    wires.run()
+    mercy.clock.now += ENDED_KEPT_MS - 1
+    mercy.engine.start(Chat(riverside.party, 0))
+    wires.run()
+    assert mercy.engine.flow(plain) is not None
+    mercy.clock.now += 2
+    mercy.engine.start(Chat(riverside.party, 0))
+    wires.run()
+    assert mercy.engine.flow(plain) is None
+    assert mercy.status(keyed) is Status.DONE
+    assert mercy.status(waits) is Status.RUNNING
+    assert mercy.engine.start(Chat(riverside.party, 0), "key-1") == keyed
 
 
 def test_flows_are_listed_by_pages_the_youngest_first() -> None:

@@ -7,7 +7,18 @@ import pytest
 from app.storage.database import open_database
 from app.storage.flow_store import SqliteFlowStore
 from flows.envelope import Kind, SessionMark
-from flows.store import Batch, FlowRow, HeldPartRow, OutboxRow, PartRow, SessionRow, Status, WaitRow
+from flows.execution import id_floor
+from flows.store import (
+    AdmissionRow,
+    Batch,
+    FlowRow,
+    HeldPartRow,
+    OutboxRow,
+    PartRow,
+    SessionRow,
+    Status,
+    WaitRow,
+)
 
 FLOW, OTHER = bytes(16), bytes(15) + b"\1"
 PEER = "did:key:zRiverside"
@@ -133,3 +144,33 @@ def test_a_restore_gives_a_new_incarnation() -> None:
     store.new_incarnation(FLOW)
     store.new_incarnation(OTHER)
     assert store.incarnation() == OTHER
+
+
+def test_flows_that_ended_are_forgotten_but_for_those_of_client_keys() -> None:
+    store = a_store()
+    old, young = id_floor(1_000), id_floor(2_000)
+    ended, running, keyed, failed = (old + bytes([n]) * 10 for n in range(1, 5))
+    recent = young + bytes(10)
+    store.begin()
+    admission = AdmissionRow(failed, 1, 0, "refused", "because", "fail", 0)
+    store.write(
+        Batch(
+            started=[
+                flow(ended, Status.DONE),
+                flow(running),
+                flow(keyed, Status.DONE)._replace(client_key="a key"),
+                flow(failed, Status.FAILED),
+                flow(recent, Status.DONE),
+            ],
+            admissions=[admission, admission._replace(flow=recent)],
+        )
+    )
+    assert store.prune_ended(b"", young, 2) == running
+    assert store.flow(ended) is None
+    assert store.flow(failed) is not None, "not looked at yet"
+    assert store.prune_ended(running, young, 9) == failed
+    assert store.prune_ended(failed, young, 9) == failed
+    store.commit()
+    assert {row.id for row in store.flows(tuple(Status), None, 9)} == {running, keyed, recent}
+    assert store.admissions(failed) == []
+    assert store.admissions(recent) != []
