@@ -77,7 +77,8 @@ class Arrivals:
         """Start a responder; False where the envelope must wait at its sender."""
         letter = envelope.kind == Kind.LETTER
         correspondent = self._office.of(peer)
-        if letter and correspondent.letters >= LETTERS_OPEN_MAX:
+        has_room = self._keeps(peer, envelope)
+        if letter and (not has_room or correspondent.letters >= LETTERS_OPEN_MAX):
             return False  # no answer would reach its sender's flow, so it is not taken yet
         if not self._store.bury(peer, envelope.session):
             self._seen_before(peer, envelope)
@@ -92,7 +93,7 @@ class Arrivals:
         known = self._registry.responds(opening.responder)
         if not letter and not known:
             self._reject(peer, envelope, "unknown-responder")
-        elif not letter and correspondent.sessions >= SESSIONS_OPEN_MAX:
+        elif not has_room or (not letter and correspondent.sessions >= SESSIONS_OPEN_MAX):
             self._reject(peer, envelope, "busy")
         else:
             correspondent.count(1, letter=letter)
@@ -146,13 +147,14 @@ class Arrivals:
         place = _place(envelope, session.received)
         if place < 0:
             return
-        if place > 0 or session.early >= EARLY_MAX:
+        operation = run.operation
+        waited_for = type(operation) is Receive and operation.session == session.id
+        taken = waited_for or self._has_room(peer, envelope, session.early)
+        if place > 0 or not taken:
             self._lose(peer, envelope.session)
             return
         session.received += 1
         self._runner.changes.touched(run, session)
-        operation = run.operation
-        waited_for = type(operation) is Receive and operation.session == session.id
         if waited_for and envelope.kind == Kind.DATA:
             parts = self._keep_parts(peer, run.id, envelope)
             received = Received(envelope.body, parts)
@@ -172,13 +174,28 @@ class Arrivals:
         place = _place(envelope, row.received)
         if place < 0:
             return
-        if place > 0 or self._store.early_count(peer, envelope.session) >= EARLY_MAX:
+        early = self._store.early_count(peer, envelope.session)
+        if place > 0 or not self._has_room(peer, envelope, early):
             self._lose(peer, envelope.session)
             return
         self._put_early(row.flow, peer, envelope, row.received)
         still_open = int(envelope.kind == Kind.DATA)
         changed = row._replace(received=row.received + 1, open=still_open)
         self._runner.changes.kept(changed)
+
+    def _has_room(self, peer: Party, envelope: Envelope, early: int) -> bool:
+        """Whether a message that nobody waits for may be kept; the word that a session ends always is."""
+        if envelope.kind != Kind.DATA:
+            return True
+        return early < EARLY_MAX and self._keeps(peer, envelope)
+
+    def _keeps(self, peer: Party, envelope: Envelope) -> bool:
+        def count() -> int:
+            self._runner.changes.flush()
+            return self._store.kept_bytes(peer)
+
+        size = len(envelope.body) + sum(map(len, envelope.parts))
+        return self._office.of(peer).keeps(size, self._runner.now, count)
 
     def _lose(self, peer: Party, key: bytes) -> None:
         """End a session that cannot go on, for both sides."""

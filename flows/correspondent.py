@@ -1,16 +1,20 @@
 """One peer as the post office sees it: its numbers in both directions, and the connection if there is one."""
 
-from flows.envelope import Hello
+from collections.abc import Callable
+
+from flows.envelope import KEPT_BYTES_MAX, Hello
 from flows.store import PeerRow
 from states.identity import Party
+
+COUNT_MS = 1_000
 
 
 class Correspondent:
     """Counts. Numbers begin at 1 for each pair of incarnations (flows/README.md §3.2)."""
 
     __slots__ = (
-        "_next_out", "_peer", "acked", "cursor", "hello", "incarnation", "letters", "ready", "received", "resend_at",
-        "resends", "sessions",
+        "_counted_at", "_kept", "_next_out", "_peer", "acked", "cursor", "hello", "incarnation", "letters", "ready",
+        "received", "resend_at", "resends", "sessions",
     )  # fmt: skip
 
     def __init__(self, row: PeerRow, first_kept: int | None) -> None:
@@ -26,6 +30,22 @@ class Correspondent:
         self.resends = 0
         self.sessions = 0  # that the peer opened and that have not ended
         self.letters = 0
+        self._kept = (
+            KEPT_BYTES_MAX  # bytes of its messages here, at the most: counted when that is too many
+        )
+        self._counted_at = 0
+
+    def keeps(self, size: int, now: int, count: Callable[[], int]) -> bool:
+        """Whether so many bytes more of its messages may be kept here; `count` returns how many there are.
+
+        What has ended is noticed when the sum is over the limit: then they are counted, once a second at the most.
+        """
+        if self._kept + size > KEPT_BYTES_MAX and now >= self._counted_at + COUNT_MS:
+            self._kept, self._counted_at = count(), now
+        if self._kept + size > KEPT_BYTES_MAX:
+            return False
+        self._kept += size
+        return True
 
     def row(self) -> PeerRow:
         return PeerRow(self._peer, self.incarnation, self._next_out, self.received + 1)

@@ -14,6 +14,9 @@ PARTS_MAX = 64  # one message names so many rows at most
 UNACKNOWLEDGED_MAX = 512  # envelopes in flight to one peer
 SESSIONS_OPEN_MAX = 1_000  # that one peer opened here and that have not ended
 LETTERS_OPEN_MAX = 10_000  # of one peer; beyond it they wait at their sender
+KEPT_BYTES_MAX = (
+    256 << 20
+)  # of one peer: what it opened and has not ended, and what nobody has taken yet
 EARLY_MAX = 256  # messages of one session that its flow has not taken yet
 MARKS_MAX = 4_096  # sessions that one hello compares; those beyond it count as lost
 ENVELOPE_OVERHEAD_BYTES = 256  # number, kind, session, seq and lengths, rounded up

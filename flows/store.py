@@ -221,6 +221,9 @@ class FlowStore(Protocol[U_co]):
     def with_events(self) -> list[bytes]:
         """Return running flows that have an event which they did not take yet."""
 
+    def kept_bytes(self, peer: str) -> int:
+        """Return how many bytes a peer's messages take here: of what it opened and has not ended, and early ones."""
+
     def put_part(self, row: PartRow) -> None: ...
     def part(self, part: bytes) -> bytes | None: ...
 

@@ -88,6 +88,13 @@ SELECT u.session, u.next, u.kept, 0, 1 FROM unacknowledged AS u
 ORDER BY 1 LIMIT ?4
 """
 
+_KEPT = """
+WITH opened AS (SELECT id, length(args) AS size FROM flow WHERE status < 4 AND peer <> '' AND peer = ?1)
+SELECT (SELECT ifnull(sum(size), 0) FROM opened)
+    + (SELECT ifnull(sum(length(body)), 0) FROM flow_part WHERE flow IN (SELECT id FROM opened))
+    + (SELECT ifnull(sum(length(body)), 0) FROM flow_inbox WHERE peer = ?1)
+"""
+
 _WRITES = (
     ("started", "INSERT INTO flow VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"),
     ("journal", "INSERT INTO flow_journal VALUES (?,?,?,?,?)"),
@@ -300,6 +307,9 @@ class SqliteFlowStore:
             " WHERE f.status = 0 AND e.body IS NOT NULL ORDER BY e.flow"
         )
         return [row[0] for row in rows]
+
+    def kept_bytes(self, peer: str) -> int:
+        return int(self._execute(_KEPT, (peer,)).fetchone()[0])
 
     def put_part(self, row: PartRow) -> None:
         self._execute("INSERT OR REPLACE INTO flow_part VALUES (?,?,?)", row)

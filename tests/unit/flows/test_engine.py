@@ -316,6 +316,50 @@ def test_letters_beyond_the_limit_wait_at_their_sender(monkeypatch: pytest.Monke
     assert mercy.count("flow_outbox") == 0
 
 
+def test_a_peers_letters_wait_when_their_bytes_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flows.correspondent.KEPT_BYTES_MAX", 25_000)
+    mercy, riverside, wires = pair()
+    for word in ("one", "two", "three"):
+        mercy.engine.start(SendLetter(riverside.party, "unknown/1", word, 10_000))
+        wires.run()
+    assert len(riverside.engine.flows((Status.OBSERVED,))) == 2
+    (first, _) = riverside.engine.flows((Status.OBSERVED,))
+    riverside.engine.kill(first.id)
+    wires.wait(60_000)
+    assert len(riverside.engine.flows((Status.OBSERVED,))) == 2
+    assert mercy.count("flow_outbox") == 0
+
+
+def test_a_peers_sessions_are_refused_when_their_bytes_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flows.correspondent.KEPT_BYTES_MAX", 25_000)
+    mercy, riverside, wires = pair()
+    words = ["x" * 10_000] * 3
+    flows = [mercy.engine.start(Ask(riverside.party, "silent/1", word)) for word in words]
+    wires.run()
+    assert [mercy.status(flow) for flow in flows].count(Status.DONE) == 1
+    assert next(iter(mercy.finished.values())).result == encode(Word("failed busy: "))
+
+
+def test_early_messages_are_limited_by_bytes_and_the_sum_is_counted_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flows.correspondent.KEPT_BYTES_MAX", 300)
+    mercy, riverside, wires = pair(double_run=False)
+    for _ in range(20):  # what has ended does not count
+        flow = mercy.engine.start(Chat(riverside.party, 2))
+        wires.run()
+        assert mercy.finished[flow].result == echoed(2)
+        wires.wait(2_000)
+    flow = mercy.engine.start(Flood(riverside.party, 250))
+    wires.run()
+    assert mercy.finished[flow].result == encode(Word("lost"))
+    assert 20 < riverside.count("flow_inbox") < 200
+
+
 def test_too_large_a_message_ends_its_flow_and_is_not_sent() -> None:
     mercy, riverside, wires = pair()
     flow = mercy.engine.start(SendLetter(riverside.party, "postbox/1", "x", (1 << 20) + 1))
