@@ -129,10 +129,18 @@ class IdentityKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     until_time: Millis
 
 
+class ReadingLogKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A key that signs the checkpoints and daily heads of a member's reading log: in [from_time, until_time)."""
+
+    raw: Bytes32
+    from_time: Millis
+    until_time: Millis
+
+
 class Member(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="member/1"
 ):
-    """An entry of the network map. `identity` keeps its history; `serial` grows with each version."""
+    """An entry of the network map. `identity` and `reading_log` keep their history; `serial` grows with each one."""
 
     network: Bytes32
     party: PartyField
@@ -141,13 +149,20 @@ class Member(
     identity: Annotated[tuple[IdentityKey, ...], msgspec.Meta(min_length=1, max_length=256)]
     box_key: Bytes32
     tls_key: Bytes32
-    reading_log_key: Bytes32
+    reading_log: Annotated[tuple[ReadingLogKey, ...], msgspec.Meta(min_length=1, max_length=256)]
     endpoints: Annotated[tuple[Text, ...], msgspec.Meta(max_length=8)]
     serial: U63
     active: bool
 
     def keys_at(self, at: int) -> frozenset[Key]:
         return frozenset(k.key for k in self.identity if k.from_time <= at < k.until_time)
+
+    def reading_log_keys(self, at: int) -> tuple[bytes, ...]:
+        """Return the keys that may vouch for an entry or head made at `at`, the newest first.
+
+        Later keys as well: a log signs all that it holds anew with each checkpoint. A key that had ended may not.
+        """
+        return tuple(key.raw for key in reversed(self.reading_log) if key.until_time > at)
 
 
 class SignedMember(

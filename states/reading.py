@@ -183,10 +183,12 @@ def origin_of(party: Party) -> str:
     return f"{party}/readings"
 
 
-def reading_log_of(member: Member) -> LogKeys:
-    """Return the reading log of a member as the map pins it; it has no cosigner."""
+def reading_logs_of(member: Member, at: int) -> tuple[LogKeys, ...]:
+    """Return the reading log of a member, once for each key that may vouch for an entry of `at`; no cosigner."""
     origin = origin_of(member.party)
-    return LogKeys(origin, NoteKey(origin, ED25519, member.reading_log_key), None)
+    return tuple(
+        LogKeys(origin, NoteKey(origin, ED25519, raw), None) for raw in member.reading_log_keys(at)
+    )
 
 
 def verify_reading(reported: ReportedReading, member: Member) -> VerifiedReading:
@@ -198,8 +200,15 @@ def verify_reading(reported: ReportedReading, member: Member) -> VerifiedReading
     if entry.organisation != member.party:
         raise InvalidSignature("reading-log entry", "of another organisation than its log")
     digest = entry_digest(reported.salt, reported.body)
-    place = verify_proof(reported.proof, leaf_of(digest), reading_log_of(member))
-    return VerifiedReading(entry, digest, reported.salt, place)
+    refused = InvalidSignature("reading-log entry", "its organisation had no log key at that time")
+    for keys in reading_logs_of(member, entry.at):
+        try:
+            place = verify_proof(reported.proof, leaf_of(digest), keys)
+        except InvalidSignature as by_another:
+            refused = by_another
+        else:
+            return VerifiedReading(entry, digest, reported.salt, place)
+    raise refused
 
 
 def follow(known: ChainHead, reading: VerifiedReading) -> ChainHead:
@@ -224,12 +233,12 @@ def sign_head(signer: Signer, head: DailyHead) -> SignedHead:
 
 
 def open_head(signed: SignedHead, network: bytes, member: Member) -> DailyHead:
-    """Return a daily head that the member's reading-log key signed. Raises MalformedBytes, InvalidSignature."""
+    """Return a daily head that a reading-log key of the member signed. Raises MalformedBytes, InvalidSignature."""
     head = HEAD.decode(signed.body)
     if head.network != network or head.organisation != member.party:
         raise InvalidSignature("daily head", "of another network or organisation")
     digest = tagged_hash("reading-head", signed.body)
-    if not ed25519.verify(member.reading_log_key, digest, signed.raw):
+    if not any(ed25519.verify(raw, digest, signed.raw) for raw in member.reading_log_keys(head.at)):
         raise InvalidSignature("daily head", "not signed by the reading-log key")
     return head
 

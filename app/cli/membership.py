@@ -167,7 +167,8 @@ def _announced(config: NodeConfig, member: Member, which: Which) -> Member:
         starts = clock() + KEY_STARTS_MS
         return entries.rotate_identity(member, keys.prepare(NodeKey.IDENTITY), starts)
     if which is Which.READING_LOG:
-        return entries.rotate_reading_log(member, keys.prepare(NodeKey.READING_LOG).raw)
+        following = keys.prepare(NodeKey.READING_LOG).raw
+        return entries.rotate_reading_log(member, following, clock() + KEY_STARTS_MS)
     tls = new_tls_key(keys, os.urandom)
     disk, path = Disk(), config.folders.keys / NEXT_TLS_FILE
     disk.remove(path)
@@ -182,13 +183,12 @@ def _switch(config: NodeConfig, member: Member, which: Which) -> None:
         return
     handle = NodeKey.IDENTITY if which is Which.IDENTITY else NodeKey.READING_LOG
     following = keys.prepare(handle)
-    last = member.identity[-1]
-    known = (
-        (last.key == following and last.from_time <= clock())
+    announced = (
+        (member.identity[-1].key.raw, member.identity[-1].from_time)
         if which is Which.IDENTITY
-        else member.reading_log_key == following.raw
+        else (member.reading_log[-1].raw, member.reading_log[-1].from_time)
     )
-    if not known:
+    if announced[0] != following.raw or announced[1] > clock():
         raise CommandFailed(
             Exit.REFUSED, "the map does not have the next key yet, or it does not sign yet"
         )

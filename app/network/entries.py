@@ -7,9 +7,10 @@ from msgspec.structs import replace
 from app.keystore.keys import KeyStore, NodeKey
 from states.crypto.keys import Key
 from states.identity import Party
-from states.parameters import IdentityKey, Member, NotaryInfo
+from states.parameters import IdentityKey, Member, NotaryInfo, ReadingLogKey
 
 FOREVER = (1 << 63) - 1  # ms since 1970: an identity key has no end until another follows
+LOG_KEY_OVERLAP_MS = 86_400_000  # for which a former reading-log key may still sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def notary_info(keys: KeyStore, party: Party, origin: str) -> NotaryInfo:
 def first_entry(
     network: bytes, party: Party, profile: Profile, keys: PublicKeys, from_time: int
 ) -> Member:
-    """Return a new member's entry; its identity key signs from `from_time` (ms since 1970) on."""
+    """Return a new member's entry; its keys sign from `from_time` (ms since 1970) on."""
     return Member(
         network,
         party,
@@ -63,7 +64,7 @@ def first_entry(
         (IdentityKey(keys.identity, from_time, FOREVER),),
         keys.box,
         keys.tls_pin,
-        keys.reading_log,
+        (ReadingLogKey(keys.reading_log, from_time, FOREVER),),
         profile.endpoints,
         1,
         active=True,
@@ -97,8 +98,18 @@ def rotate_box(member: Member, box: bytes) -> Member:
     return _changed(member, box_key=box)
 
 
-def rotate_reading_log(member: Member, key: bytes) -> Member:
-    return _changed(member, reading_log_key=key)
+def rotate_reading_log(member: Member, key: bytes, from_time: int) -> Member:
+    """Let another key sign the reading log from `from_time` on; what the former one vouched for stays valid.
+
+    The former one may sign for a day longer: a reading that is made before the node has switched must be believed.
+    Raises ValueError unless the key in use began before.
+    """
+    *past, last = member.reading_log
+    if last.from_time >= from_time:
+        raise ValueError("a key follows one that began before it")
+    ended = replace(last, until_time=min(last.until_time, from_time + LOG_KEY_OVERLAP_MS))
+    following = ReadingLogKey(key, from_time, FOREVER)
+    return _changed(member, reading_log=(*past, ended, following))
 
 
 def move(member: Member, endpoints: tuple[str, ...]) -> Member:

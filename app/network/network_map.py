@@ -12,6 +12,7 @@ from app.network.folder import MapFolder
 from app.network.removal import SIGNED_REMOVAL, Removal, open_removal
 from app.transport.dialling import parse_endpoint
 from states.crypto.keys import Key
+from states.encoding import encode
 from states.errors import InvalidSignature, LedgerError, MalformedBytes
 from states.identity import Party
 from states.parameters import (
@@ -302,12 +303,17 @@ def _first(versions: Iterable[NetworkParameters], open_by: Callable[[NetworkPara
 
 
 def _require_history(former: Member, member: Member) -> None:
-    """Identity keys may be added and may end; none disappears, begins anew, or lives longer than was said."""
-    now = {(identity.key, identity.from_time): identity.until_time for identity in member.identity}
-    for identity in former.identity:
-        until = now.get((identity.key, identity.from_time))
-        if until is None or until > identity.until_time:
+    """Keys may be added and may end; none disappears, begins anew, or lives longer than was said."""
+    now = _lifetimes(member)
+    for key, until in _lifetimes(former).items():
+        if now.get(key, until + 1) > until:
             raise MapRefused(MapRule.HISTORY_KEPT, Party(member.party))
+
+
+def _lifetimes(member: Member) -> dict[tuple[bytes, int], int]:
+    """The ends of all keys that have a history, by their bytes and beginnings."""
+    signing = {(encode(each.key), each.from_time): each.until_time for each in member.identity}
+    return signing | {(each.raw, each.from_time): each.until_time for each in member.reading_log}
 
 
 def decode_entry(data: bytes) -> Member:

@@ -34,6 +34,7 @@ from states.parameters import (
     NetworkParameters,
     NotaryInfo,
     ParametersHistory,
+    ReadingLogKey,
     network_id,
     parameters_id,
 )
@@ -73,7 +74,7 @@ class Resident:
             identity=(identity,),
             box_key=self.keys.box_public(),
             tls_key=bytes(32),
-            reading_log_key=self.keys.public(NodeKey.READING_LOG).raw,
+            reading_log=(ReadingLogKey(self.keys.public(NodeKey.READING_LOG).raw, 0, 1 << 60),),
             endpoints=(),
             serial=1,
             active=True,

@@ -31,6 +31,7 @@ from states.parameters import (
     Member,
     NetworkParameters,
     NotaryInfo,
+    ReadingLogKey,
     SignedMember,
     SignedParameters,
     network_id,
@@ -124,7 +125,9 @@ def member(name: str, *, log_key: bytes | None = None, operator: str = "operator
         identity=(IdentityKey(signer(name).key, 0, NOW + 400 * DAY),),
         box_key=bytes(32),
         tls_key=bytes(32),
-        reading_log_key=log_key or signer(name + ", readings").key.raw,
+        reading_log=(
+            ReadingLogKey(log_key or signer(name + ", readings").key.raw, 0, NOW + 400 * DAY),
+        ),
         endpoints=(),
         serial=1,
         active=True,

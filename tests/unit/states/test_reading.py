@@ -6,7 +6,7 @@ from msgspec.structs import replace as but
 from states.encoding import encode
 from states.errors import InvalidProof, InvalidSignature, MalformedBytes, OverLimit
 from states.log_proof import PROOF_CHARS_MAX, read_proof, verify_proof, write_proof
-from states.parameters import MEMBER, SIGNED_MEMBER, Member
+from states.parameters import MEMBER, SIGNED_MEMBER, Member, ReadingLogKey
 from states.reading import (
     NOTHING_BEFORE,
     READING,
@@ -15,7 +15,7 @@ from states.reading import (
     entry_digest,
     leaf_of,
     open_head,
-    reading_log_of,
+    reading_logs_of,
     sign_head,
     verify_reading,
 )
@@ -87,6 +87,39 @@ def test_a_head_is_of_one_network_and_organisation_by_its_log_key() -> None:
             open_head(bad, NETWORK, RIVERSIDES)
 
 
+def after_rotation() -> Member:
+    """Riverside's entry once a second key has followed at NOW, the first ending a while later."""
+    (first,) = RIVERSIDES.reading_log
+    second = ReadingLogKey(signer("Riverside, second log key").key.raw, NOW, 1 << 60)
+    return but(RIVERSIDES, reading_log=(but(first, until_time=NOW + 10), second))
+
+
+@pytest.mark.parametrize(
+    ("at", "by", "believed"),
+    [
+        (NOW - 1, "Riverside, readings", True),
+        (NOW + 9, "Riverside, readings", True),  # the node had not switched yet
+        (NOW + 10, "Riverside, readings", False),
+        (NOW + 10, "Riverside, second log key", True),
+        (NOW - 1, "Riverside, second log key", True),  # an old entry under a new checkpoint
+        (NOW - 1, "Riverside", False),
+    ],
+)
+def test_a_former_log_key_vouches_for_what_was_entered_in_its_time(
+    at: int, by: str, *, believed: bool
+) -> None:
+    reported = in_log(but(ENTRY, at=at), seeded("s"), "Riverside", by)
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, at)
+    if believed:
+        assert verify_reading(reported, after_rotation()).entry.at == at
+        assert open_head(sign_head(signer(by), head), NETWORK, after_rotation()) == head
+        return
+    with pytest.raises(InvalidSignature):
+        verify_reading(reported, after_rotation())
+    with pytest.raises(InvalidSignature):
+        open_head(sign_head(signer(by), head), NETWORK, after_rotation())
+
+
 def test_a_proof_reads_back_to_the_same_text_and_no_other_text_is_one() -> None:
     text = REPORTED.proof
     proof = read_proof(text)
@@ -107,7 +140,7 @@ def test_a_proof_reads_back_to_the_same_text_and_no_other_text_is_one() -> None:
 
 
 def test_a_proof_of_another_leaf_or_index_is_none() -> None:
-    keys = reading_log_of(RIVERSIDES)
+    (keys,) = reading_logs_of(RIVERSIDES, NOW)
     leaf = leaf_of(entry_digest(REPORTED.salt, REPORTED.body))
     assert verify_proof(REPORTED.proof, leaf, keys).index == 1
     with pytest.raises(InvalidProof):

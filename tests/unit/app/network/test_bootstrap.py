@@ -64,7 +64,7 @@ def test_a_node_makes_its_own_keys_and_asks_with_public_ones(tmp_path: Path) -> 
     )
     tls = open_tls_key(keys, (tmp_path / "mercy" / TLS_FILE).read_bytes())
     public = public_keys(keys, pin_of(tls.public_key()))
-    assert (entry.identity[0].key, entry.box_key, entry.tls_key, entry.reading_log_key) == (
+    assert (entry.identity[0].key, entry.box_key, entry.tls_key, entry.reading_log[0].raw) == (
         public.identity,
         public.box,
         public.tls_pin,

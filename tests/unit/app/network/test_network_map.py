@@ -14,6 +14,7 @@ from app.network.entries import (
     move,
     rotate_box,
     rotate_identity,
+    rotate_reading_log,
     rotate_tls,
 )
 from app.network.errors import MapDamaged, MapRefused, MapRule
@@ -147,7 +148,9 @@ def test_taking_the_same_part_twice_is_taking_it_once(tmp_path: Path) -> None:
 # -- entries -------------------------------------------------------------------------------------------
 
 
-CHANGED = rotate_identity(MERCY.entry, NEXT_KEY, NOW)
+CHANGED = rotate_reading_log(rotate_identity(MERCY.entry, NEXT_KEY, NOW), bytes(32), NOW)
+REROTATED = rotate_tls(CHANGED, bytes(32))
+LIVES_ON = msgspec.structs.replace(CHANGED.reading_log[0], until_time=FOREVER)
 
 REFUSED: dict[str, tuple[bytes, MapRule]] = {
     "an older serial number": (_signed(MERCY.entry), MapRule.NEWER_SERIAL),
@@ -156,19 +159,29 @@ REFUSED: dict[str, tuple[bytes, MapRule]] = {
         MapRule.ONE_OF_A_VERSION,
     ),
     "a history without the first key": (
-        _signed(msgspec.structs.replace(CHANGED, serial=3, identity=CHANGED.identity[1:])),
+        _signed(msgspec.structs.replace(CHANGED, serial=4, identity=CHANGED.identity[1:])),
         MapRule.HISTORY_KEPT,
     ),
     "an ended key that lives again": (
         _signed(
             msgspec.structs.replace(
                 CHANGED,
-                serial=3,
+                serial=4,
                 identity=(
                     msgspec.structs.replace(CHANGED.identity[0], until_time=FOREVER),
                     CHANGED.identity[1],
                 ),
             )
+        ),
+        MapRule.HISTORY_KEPT,
+    ),
+    "a reading-log key that disappears": (
+        _signed(msgspec.structs.replace(REROTATED, reading_log=REROTATED.reading_log[1:])),
+        MapRule.HISTORY_KEPT,
+    ),
+    "a reading-log key that lives longer than was said": (
+        _signed(
+            msgspec.structs.replace(REROTATED, reading_log=(LIVES_ON, *REROTATED.reading_log[1:]))
         ),
         MapRule.HISTORY_KEPT,
     ),

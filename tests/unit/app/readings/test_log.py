@@ -15,7 +15,7 @@ from states.crypto.ed25519 import Ed25519Signer
 from states.crypto.hashes import tagged_hash
 from states.errors import InvalidProof
 from states.identity import Party, PatientId
-from states.parameters import Member
+from states.parameters import Member, ReadingLogKey
 from states.reading import (
     EMPTY_CHAIN,
     ReadingContradicted,
@@ -24,7 +24,7 @@ from states.reading import (
     VerifiedReading,
     follow,
     item_hash,
-    reading_log_of,
+    reading_logs_of,
     verify_reading,
 )
 from states.state import TransactionId
@@ -41,7 +41,7 @@ MEMBER = Member(
     identity=(),
     box_key=bytes(32),
     tls_key=bytes(32),
-    reading_log_key=KEYS.public(NodeKey.READING_LOG).raw,
+    reading_log=(ReadingLogKey(KEYS.public(NodeKey.READING_LOG).raw, 0, 1 << 60),),
     endpoints=(),
     serial=1,
     active=True,
@@ -131,7 +131,7 @@ def test_what_is_rolled_back_was_never_there(db: sqlite3.Connection) -> None:
     index = append(db, log, reading(disclosure(1)))
     assert index == 1
     assert verified(db, log, 1).entry.number == 2
-    key = reading_log_of(MEMBER).log_key
+    key = reading_logs_of(MEMBER, NOW)[0].log_key
     assert open_checkpoint(log.checkpoint(db), key).size == 2
 
 

@@ -37,7 +37,7 @@ from flows.subjects.blob import Part
 from flows.subjects.reading import ReadingBatch, TakeReadings, TellReadings, ToldHead, ToldReading
 from states.encoding import encode
 from states.identity import Party, PatientId
-from states.parameters import Member, ParametersHistory
+from states.parameters import Member, ParametersHistory, ReadingLogKey
 from states.reading import DAY_MS, DailyHead, ReportedReading, sign_head
 from states.state import TransactionId
 from states.subjects.content import Content
@@ -145,8 +145,8 @@ class Network:
 
 
 def member(keys: KeyRing) -> Member:
-    key = keys.public(NodeKey.READING_LOG).raw
-    return Member(NETWORK, RIVERSIDE, "Riverside", "hospital", (), bytes(32), bytes(32), key, (), 1, True)  # noqa: FBT003  # fmt: skip
+    log = (ReadingLogKey(keys.public(NodeKey.READING_LOG).raw, 0, 1 << 60),)
+    return Member(NETWORK, RIVERSIDE, "Riverside", "hospital", (), bytes(32), bytes(32), log, (), 1, True)  # noqa: FBT003  # fmt: skip
 
 
 def database() -> Connection:
