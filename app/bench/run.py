@@ -1,6 +1,7 @@
 """Runs benchmarks one after the other and shows what they found, as a table or as JSON."""
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -42,8 +43,22 @@ BENCHES: dict[str, Bench] = {
 }
 
 
+def dbos_steps(python: str) -> Result:
+    """Return what DBOS Transact does of the like of `flows`, by a Python that has it; raises CalledProcessError."""
+    script = Path(__file__).with_name("dbos_steps.py")
+    told = subprocess.run(  # noqa: S603 - whoever measures names the Python
+        [python, str(script)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return Result("DBOS Transact on SQLite, steps of 64 workflows", float(told.stdout), "steps/s")
+
+
 def measure(
-    benches: Sequence[str], say: Callable[[str], None], *, full: bool, folder: Path
+    benches: Sequence[str],
+    say: Callable[[str], None],
+    *,
+    full: bool,
+    folder: Path,
+    dbos: str | None = None,
 ) -> Report:
     """Run the named benchmarks; primitives are timed before, between and after them."""
     yardstick = Yardstick(folder)
@@ -52,6 +67,8 @@ def measure(
     for name in benches:
         say(name)
         results += BENCHES[name](yardstick, full)
+        if name == "flows" and dbos is not None:
+            results.append(dbos_steps(dbos))
         yardstick.all()
     return Report(yardstick.medians(), tuple(results))
 
@@ -77,6 +94,11 @@ def run(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.add_argument("--full", action="store_true", help="with 10^7 states as well; long")
     parser.add_argument("--only", action="append", choices=tuple(BENCHES), metavar="NAME")
+    parser.add_argument(
+        "--dbos",
+        metavar="PYTHON",
+        help="a Python that has DBOS Transact, to measure it beside our flows",
+    )
     options = parser.parse_args(args)
     errors = Console(stderr=True, quiet=options.json)
     with tempfile.TemporaryDirectory(prefix="carecord-bench-") as folder:
@@ -85,6 +107,7 @@ def run(args: Sequence[str] | None = None) -> int:
             lambda name: errors.print(f"measuring: {name}"),
             full=options.full,
             folder=Path(folder),
+            dbos=options.dbos,
         )
     if options.json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
