@@ -69,6 +69,9 @@ class FilteredTransaction:
     def components(self, group: Group) -> list[tuple[int, bytes]]:
         """Return (index, bytes) of the shown components of a group, in order."""
         start = self.layout.starts[group]
+        if len(self._at) == self.layout.size:  # nothing is hidden
+            leaves = self.tearoff.leaves[start : start + self.layout.counts[group]]
+            return [(index, leaf[NONCE_SIZE + 1 :]) for index, leaf in enumerate(leaves)]
         return [
             (position - start, self._at[position][NONCE_SIZE + 1 :])
             for position in self.layout.positions(group)
@@ -77,7 +80,9 @@ class FilteredTransaction:
 
     def is_complete(self, group: Group) -> bool:
         """Whether every component of the group is shown: proven by the header's count."""
-        return all(position in self._at for position in self.layout.positions(group))
+        return len(self._at) == self.layout.size or all(
+            position in self._at for position in self.layout.positions(group)
+        )
 
     def narrowed(self, keep: Iterable[int]) -> Tearoff:
         """Return a tear-off of the same transaction that shows only `keep` (positions; the header is added).

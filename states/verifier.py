@@ -150,17 +150,27 @@ class Verifier:
     ) -> CheckedTransaction:
         """Return a checked transaction with these signatures instead, some of which may still be missing.
 
-        All else is about bytes that do not change: it is not checked again.
+        All else is about bytes that do not change: it is not checked again, nor are signatures that it had.
         """
-        self._check_signatures(checked.ledger, signatures, partly=True)
+        self._check_signatures(checked.ledger, signatures, partly=True, known=checked.signatures)
         return CheckedTransaction(checked.filtered, checked.ledger, signatures)
 
+    def signed_here(
+        self, checked: CheckedTransaction, signatures: tuple[TransactionSignature, ...]
+    ) -> CheckedTransaction:
+        """Return a checked transaction with signatures that this node's own keys have just made in addition."""
+        return CheckedTransaction(checked.filtered, checked.ledger, checked.signatures + signatures)
+
     def prove(self, checked: CheckedTransaction, receipt: str) -> VerifiedTransaction:
-        """Complete steps 9 and 10 for a transaction that this process has checked, every input resolved."""
+        """Complete steps 9 and 10 for a transaction that this process has checked, every input resolved.
+
+        Its signatures have been verified, or were made here (`signed_here`): what is left is whether all are there.
+        """
         for item in checked.ledger.inputs:
             if item.held is None:
                 raise UnresolvedInput(item.ref)
-        self._check_signatures(checked.ledger, checked.signatures, partly=False)
+        known = checked.signatures
+        self._check_signatures(checked.ledger, known, partly=False, known=known)
         tearoff = checked.filtered.tearoff
         verified = self.check_receipt(checked, receipt)
         proven = ProvenTransaction(tearoff, checked.signatures, receipt)
@@ -314,8 +324,12 @@ class Verifier:
         signatures: tuple[TransactionSignature, ...],
         *,
         partly: bool,
+        known: tuple[TransactionSignature, ...] = (),
     ) -> None:
-        """§7.9: every policy of the commands is satisfied, by the required signatures and no others."""
+        """§7.9: every policy of the commands is satisfied, by the required signatures and no others.
+
+        Those that are `known` have been verified over this very transaction.
+        """
         policies = ledger.signer_policies()
         wanted = frozenset().union(*(keys_of(policy) for policy in policies))
         keys = [signature.key for signature in signatures]
@@ -324,9 +338,10 @@ class Verifier:
         for signature in signatures:
             if signature.key not in wanted:
                 raise InvalidSignature("transaction", "signed by a key that no command asks for")
-            verify_signature(
-                signature, ledger.parameters.network, ledger.id, ledger.parameters.relying
-            )
+            if signature not in known:
+                verify_signature(
+                    signature, ledger.parameters.network, ledger.id, ledger.parameters.relying
+                )
         signed = frozenset(keys)
         if not partly and not all(is_satisfied(policy, signed) for policy in policies):
             raise InvalidSignature("transaction", "a required signature is missing")

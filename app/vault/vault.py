@@ -101,7 +101,7 @@ class Vault(VaultReader):
         `signers` are the authorities beside the node's own identity key, which signs where a command asks for it.
         """
         checked = self.check(step, SignedTransaction(tearoff, ()), held=True)
-        return self._sign_and_hold(step, checked, tearoff, (), tuple(signers))
+        return self._sign_and_hold(step, checked, tuple(signers))
 
     def hold_proposal(
         self, step: Step, peer: Party, data: bytes, purpose: str, context: bytes
@@ -121,7 +121,7 @@ class Vault(VaultReader):
         shown = judge(step, checked, peer, context)
         if shown is not signed.tearoff:
             checked = self.check(step, SignedTransaction(shown, signed.signatures), held=False)
-        return self._sign_and_hold(step, checked, shown, signed.signatures, ())
+        return self._sign_and_hold(step, checked)
 
     def add_signatures(
         self, step: Step, peer: Party, tx: TransactionId, more: tuple[TransactionSignature, ...]
@@ -153,24 +153,21 @@ class Vault(VaultReader):
             step.unit.execute(statement, {"tx": tx})
 
     def _sign_and_hold(
-        self,
-        step: Step,
-        checked: CheckedTransaction,
-        tearoff: Tearoff,
-        signatures: tuple[TransactionSignature, ...],
-        signers: tuple[Signer, ...],
+        self, step: Step, checked: CheckedTransaction, signers: tuple[Signer, ...] = ()
     ) -> Held:
         ledger = checked.ledger
         wanted = {key for policy in ledger.signer_policies() for key in keys_of(policy)}
-        signed_by = {signature.key for signature in signatures}
+        signed_by = {signature.key for signature in checked.signatures}
+        mine = list[TransactionSignature]()
         for signer in (self._identity, *signers):
             if signer.key in wanted and signer.key not in signed_by:
                 signed_by.add(signer.key)
-                signature = sign_transaction(signer, ledger.parameters.network, ledger.id)
-                signatures = (*signatures, signature)
-        self._opened.remember(self._add_row(step, ledger, tearoff, signatures), checked.filtered)
+                mine.append(sign_transaction(signer, ledger.parameters.network, ledger.id))
+        checked = self.verifier.signed_here(checked, tuple(mine))
+        filtered, signatures = checked.filtered, checked.signatures
+        self._opened.remember(self._add_row(step, ledger, filtered.tearoff, signatures), filtered)
         self._add_holders(step, ledger)
-        self._remember(CheckedTransaction(checked.filtered, ledger, signatures))
+        self._remember(checked)
         return self._held(ledger, signatures)
 
     def _remember(self, checked: CheckedTransaction) -> None:
