@@ -106,9 +106,14 @@ class NetworkMap:
 
     def member(self, party: Party) -> Member:
         """Return a member of now; raises UnknownParty."""
-        if not self.is_member(party):
+        member = self.known(party)
+        if member is None:
             raise UnknownParty(party)
-        return self._members[party]
+        return member
+
+    def known(self, party: Party) -> Member | None:
+        """Return a member of now; None for every other party."""
+        return self._members[party] if self.is_member(party) else None
 
     def members(self) -> tuple[Member, ...]:
         """Return the members of now, in order of their DIDs."""

@@ -49,7 +49,7 @@ class MemberProcess:
         node, path = self.node, self.node.folders.data / DATABASE
         return build_api(
             node.assembly,
-            members=node.map.members,
+            directory=node.map,
             broadcast=broadcast,
             wake=node.pump.wake,
             bundles=BundleWriter(node.assembly.vault, node.map),

@@ -28,6 +28,14 @@ from states.state import StateRef, TransactionId
 from states.subjects.codes import Purpose
 
 
+class Members(Protocol):
+    """The network's members of now, as the map has them."""
+
+    def members(self) -> Sequence[Member]: ...
+
+    def known(self, party: Party) -> Member | None: ...
+
+
 class ContentGate(Protocol):
     """The way to content (app.gate): it decides, keeps the reading durably, and only then opens."""
 
@@ -43,7 +51,7 @@ class Api:
     """The services of one node; made once."""
 
     assembly: Assembly
-    members: Callable[[], Sequence[Member]]
+    directory: Members
     snapshots: Snapshots
     ids: GlobalIds
     cursors: Cursors
@@ -56,7 +64,7 @@ class Api:
     bundles: BundleWriter | None = None
 
     def member(self, party: str) -> Member | None:
-        return next((member for member in self.members() if member.party == party), None)
+        return self.directory.known(Party(party))
 
     def viewer(self, caller: Caller) -> Viewer:
         """Return how the policy sees the caller: a practitioner's role is the directory's, of now."""

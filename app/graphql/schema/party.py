@@ -67,7 +67,7 @@ def parties(
     asked = PageArguments(first, after, last, before)
     wanted = page_of(asked, context.api.cursors, scope, context.api.limits)
     found = sorted(
-        (each for each in context.api.members() if kind is None or each.kind == kind),
+        (each for each in context.api.directory.members() if kind is None or each.kind == kind),
         key=_place,
         reverse=wanted.backward,
     )

@@ -1,12 +1,15 @@
 """The schema: its three roots, and how a node puts it together."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
+from functools import cache
 from sqlite3 import Connection as Database
 from typing import Annotated
 
 import strawberry
 from graphql import lexicographic_sort_schema, print_schema
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
+from strawberry.utils.str_converters import to_camel_case
 
 from app.assembly import Assembly
 from app.closure import Closure
@@ -38,7 +41,7 @@ from app.graphql.schema import (
     viewer,
 )
 from app.graphql.schema.broadcast import Broadcast
-from app.graphql.schema.context import Api, Info
+from app.graphql.schema.context import Api, Info, Members
 from app.graphql.schema.identifiers import GlobalIds
 from app.graphql.schema.moment import Snapshots
 from app.graphql.schema.node import NODES_MAX, Id, Node
@@ -47,7 +50,6 @@ from app.graphql.schema.things import FINDERS
 from app.intake import Intake
 from app.readings.bundles import BundleWriter
 from states.crypto.hashes import hkdf
-from states.parameters import Member
 
 
 def _node(info: Info, id: Id) -> Node | None:  # noqa: A002  its name in the API
@@ -202,6 +204,16 @@ class Subscription:
     )
 
 
+_camel_case = cache(to_camel_case)  # of names of the code
+
+
+class KnownNames(NameConverter):
+    """Strawberry's names; it asks for an argument's at every call, so each is made once."""
+
+    def apply_naming_config(self, name: str) -> str:
+        return _camel_case(name)
+
+
 def build_schema() -> strawberry.Schema:
     """Return the schema; it holds nothing of a node, so one serves many."""
     return strawberry.Schema(
@@ -209,7 +221,9 @@ def build_schema() -> strawberry.Schema:
         Mutation,
         Subscription,
         types=[disclosure.DisclosedItem],
-        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+        config=StrawberryConfig(
+            scalar_map=SCALARS, name_converter=KnownNames(), disable_field_suggestions=True
+        ),
     )
 
 
@@ -222,7 +236,7 @@ def schema_text(schema: strawberry.Schema) -> str:
 def build_api(  # noqa: PLR0913  the composition root names what it composes
     assembly: Assembly,
     *,
-    members: Callable[[], Sequence[Member]],
+    directory: Members,
     broadcast: Broadcast,
     wake: Callable[[], None],
     connect: Callable[[], Database] | None,
@@ -231,7 +245,7 @@ def build_api(  # noqa: PLR0913  the composition root names what it composes
 ) -> Api:
     """Put together what resolvers stand on.
 
-    `members` are the map's; `wake` lets the pump turn soon; `connect` opens another connection to the node's database
+    `directory` is the map; `wake` lets the pump turn soon; `connect` opens another connection to the node's database
     for reading (None: share the one, as a database in memory must be). `broadcast.publish` is to be a watcher of the
     pump. `bundles` writes proofs, at an agent. All of it belongs to the event loop's thread.
     """
@@ -239,7 +253,7 @@ def build_api(  # noqa: PLR0913  the composition root names what it composes
     secret = open_secret(assembly.db, given.keys, given.entropy)
     return Api(
         assembly=assembly,
-        members=members,
+        directory=directory,
         snapshots=Snapshots(
             assembly.db,
             given.clock,

@@ -1,7 +1,7 @@
 """The village with its GraphQL: who asks, at which node, and what is answered."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ from flows.subjects.enrolment import Practitioner
 from flows.subjects.reading import ReportReadings
 from flows.turn import TurnResult
 from states.identity import Party
+from states.parameters import Member
 from tests.simulation.neighbours import ADA, REED, enrol
 from tests.simulation.village import START, Village
 
@@ -67,6 +68,19 @@ ROOTS = {
     "flows": "{ flows { nodes { id kind status } } }",
 }
 """Every root whose rows depend on who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class VillageMap:
+    """The village's directory as resolvers see the map."""
+
+    village: Village
+
+    def members(self) -> Sequence[Member]:
+        return tuple(self.village.directory.members.values())
+
+    def known(self, party: Party) -> Member | None:
+        return self.village.directory.members.get(party)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +141,7 @@ class GraphVillage:
         node.engine.turn = told  # type: ignore[method-assign]  # as the pump tells its watchers
         api = build_api(
             node,
-            members=lambda: tuple(self.village.directory.members.values()),
+            directory=VillageMap(self.village),
             broadcast=broadcast,
             wake=lambda: None,
             connect=None,
