@@ -22,6 +22,7 @@ from flows.services import (
     FindHeldBy,
     IdsOf,
     Recorded,
+    TakeAside,
     Taken,
     TakeTransactions,
     Transactions,
@@ -81,6 +82,16 @@ def deliver_again(flow: FlowContext, tx: TransactionId, party: Party) -> None:
     flow.letter(party, TakeDelivery.name, Deliver(tx), (transaction_part(tx, party),))
 
 
+async def take_aside(flow: FlowContext) -> None:
+    """Record what had been put aside and lacks nothing any more, and bring it to its other holders."""
+    ready = True
+    while ready:
+        remembered = await TakeAside()
+        for recorded in remembered.recorded:
+            deliver(flow, recorded)
+        ready = remembered.ready
+
+
 async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, taken: Taken) -> Taken:
     """Fetch from `peer` what the transactions in `parts` consume, as far as this node is a holder, and take all.
 
@@ -132,6 +143,8 @@ class TakeDelivery:
         if taken.missing:
             taken = await resolve_transactions(flow, session.counterparty, first.parts, taken)
         post(flow, taken.letters)
+        if taken.ready:
+            await take_aside(flow)
         flow.progress("recorded")
         return Done()
 

@@ -4,13 +4,35 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.delivery import Bring, brought_in, deliver
-from flows.flow import FlowContext, FlowSession, Untrusted
-from flows.services import Done, FindSince, TakeRemembered, transaction_part
+from flows.delivery import Bring, brought_in, deliver, take_aside
+from flows.flow import (
+    CounterpartyFailed,
+    FlowContext,
+    FlowSession,
+    SessionEnded,
+    SessionLost,
+    Sleep,
+    Untrusted,
+)
+from flows.services import (
+    BeginRecovery,
+    Done,
+    EndRecovery,
+    FindSince,
+    Moment,
+    Now,
+    TakeRemembered,
+    transaction_part,
+)
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
 from states.state import TransactionId
+
+TRIES = (
+    10  # the peer may be restored itself meanwhile: the waits between add up to more than an hour
+)
+WAIT_MS = 10_000  # after the first try, then twice as long each time
 
 
 class Recall(
@@ -22,12 +44,28 @@ class Recall(
 
 
 class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
-    """Ask one peer for everything since a moment before the backup; twice is once, by id."""
+    """Ask one peer for everything since a moment before the backup; twice is once, by id.
+
+    Once for each peer is enough, in any order: what one brings waits for what it rests on until another brings that.
+    """
 
     peer: PartyField
     since: Millis
 
     async def call(self, flow: FlowContext) -> Done:
+        await BeginRecovery()
+        for tried in range(TRIES - 1):
+            try:
+                await self._recall(flow)
+                return await EndRecovery()
+            except (SessionLost, SessionEnded, CounterpartyFailed):
+                flow.progress("the peer could not go on: asking it again after a while")
+                now: Moment = await Now()
+                await Sleep(now.at + (WAIT_MS << tried))
+        await self._recall(flow)
+        return await EndRecovery()
+
+    async def _recall(self, flow: FlowContext) -> None:
         flow.progress("asking a peer for what this node has lost")
         session = flow.initiate(Party(self.peer), Remind.name, Recall(self.since))
         seen: dict[TransactionId, None] = {}
@@ -35,13 +73,15 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
             brought = await session.receive(Bring)
             page = await brought_in(brought)
             if not page:
-                return Done()
+                return
             if any(tx in seen for tx in page):
                 raise MalformedBytes("earlier transactions", "one is brought twice")
             seen |= dict.fromkeys(page)
             remembered = await TakeRemembered(session.counterparty, brought.parts)
             for recorded in remembered.recorded:
                 deliver(flow, recorded, but=(session.counterparty,))
+            if remembered.ready:
+                await take_aside(flow)
 
 
 class Remind:

@@ -11,6 +11,7 @@ from app.keystore.signers import HandleSigner
 from app.rows.tables import ENROLMENT_TABLES, EnrolmentRow, OfferRow, PractitionerRow
 from app.storage.statements import creation, sql, table_of
 from app.vault.ground import Ground
+from app.vault.reader import NotYet
 from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.services import Done
@@ -33,7 +34,6 @@ from states.crypto.policy import One
 from states.crypto.signatures import Signer, sign_evidence
 from states.encoding import encode
 from states.enrolment import SIGNED_ENROLMENT, Enrolment, SignedEnrolment, check_enrolment
-from states.errors import LedgerError
 from states.identity import Party, PatientId
 
 OFFER_MS = 15 * 60_000
@@ -99,7 +99,7 @@ _STAFF_BY_ID = sql(
 )
 
 
-class NotEnrolled(LedgerError):
+class NotEnrolled(NotYet):
     """No live enrolment is known here for this patient at this custodian."""
 
 
@@ -124,7 +124,8 @@ class Enrolments:
         """Return the live enrolment of a pairwise id, and this node's own name of her; raises NotEnrolled."""
         row = db.execute(_BY_PATIENT, {"patient": patient, "custodian": custodian}).fetchone()
         if row is None or row[0] is None:
-            raise NotEnrolled(f"no patient {patient.hex()[:8]} is enrolled at {custodian}")
+            why = f"no patient {patient.hex()[:8]} is enrolled at {custodian}"
+            raise NotEnrolled(why, enrolment_id(custodian, patient))
         return SIGNED_ENROLMENT.decode(row[0]).enrolment, row[1]
 
     def of_local(self, db: Connection, custodian: Party, local: str) -> Enrolment:
@@ -310,6 +311,11 @@ class EnrolmentHandlers:
                 "from_time": enrolment.from_time,
             },
         )
+
+
+def enrolment_id(custodian: Party, patient: PatientId) -> bytes:
+    """Return by what a refusal names an enrolment that may still come."""
+    return tagged_hash("enrolment-id", custodian.encode() + patient)
 
 
 def _code_hash(code: bytes) -> bytes:

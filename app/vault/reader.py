@@ -33,6 +33,18 @@ class NotHeld(LedgerError):
     """The vault has no such transaction, or not in the state that was asked for."""
 
 
+class NotYet(LedgerError):
+    """Refused for want of something that may still come: `awaits` names it (a transaction's id, an enrolment's)."""
+
+    def __init__(self, why: str, awaits: bytes = b"") -> None:
+        super().__init__(why)
+        self.awaits = awaits
+
+
+class BasisNotHeld(NotHeld, NotYet):
+    """A transaction rests on another that is not recorded here."""
+
+
 class VaultReader:
     """What a vault holds."""
 

@@ -12,6 +12,8 @@ from app.vault.statements import (
     ADD_TX,
     DROP_TX,
     GET_TX,
+    HAS_COME,
+    NOT_ASIDE,
     SET_RECORDED,
     SET_SIGNATURES,
 )
@@ -82,6 +84,7 @@ class Vault(VaultReader):
     def see(self, step: Step, ref: StateRef, state: TransactionState) -> None:
         """Keep a state of a verified transaction that this node does not record: it may be offered to it next."""
         step.unit.execute(ADD_SEEN, {"tx": ref.tx, "idx": ref.index, "state": encode(state)})
+        step.unit.execute(HAS_COME, {"what": ref.tx})
 
     # -- holding -----------------------------------------------------------------------------------
 
@@ -260,7 +263,7 @@ class Vault(VaultReader):
         step.unit.execute("SAVEPOINT take")
         try:
             for part in parts:
-                letters += self._take_one(step, peer, PROVEN_TRANSACTION.decode(part))
+                letters += self._take_one(step, (peer,), PROVEN_TRANSACTION.decode(part))
         except UnresolvedInput as missing:
             step.unit.execute("ROLLBACK TO take")
             return Taken(missing=(missing.ref,))
@@ -268,8 +271,8 @@ class Vault(VaultReader):
             step.unit.execute("RELEASE take")
         return Taken(letters=letters)
 
-    def remember(self, step: Step, peer: Party, part: bytes) -> Recorded | None:
-        """Record one transaction that `peer` brought back to this restored node; None if it is there already.
+    def remember(self, step: Step, peers: tuple[Party, ...], part: bytes) -> Recorded | None:
+        """Record one transaction that `peers` brought back to this restored node; None if it is there already.
 
         Raises a LedgerError, UnresolvedInput among them, for one that is refused.
         """
@@ -278,11 +281,13 @@ class Vault(VaultReader):
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
             return None
-        letters = self._take_one(step, peer, proven)
-        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
+        letters = self._take_one(step, peers, proven)
+        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me, *peers})
         return Recorded(tx, tuple(others), letters)
 
-    def _take_one(self, step: Step, peer: Party, proven: ProvenTransaction) -> tuple[Letter, ...]:
+    def _take_one(
+        self, step: Step, peers: tuple[Party, ...], proven: ProvenTransaction
+    ) -> tuple[Letter, ...]:
         tx = open_tearoff(proven.tearoff).id
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
@@ -298,7 +303,7 @@ class Vault(VaultReader):
             # What waits for an earlier state must at least be notarised: anybody can name a state that nobody has.
             self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=False)
             raise
-        if not self.is_holder(step.unit, peer, tx):
+        if not any(self.is_holder(step.unit, peer, tx) for peer in peers):
             raise NotConcerned
         return letters
 
@@ -327,5 +332,7 @@ class Vault(VaultReader):
             "log_index": verified.receipt.index,
         }
         step.unit.execute(SET_RECORDED, row)
+        step.unit.execute(NOT_ASIDE, {"id": ledger.id})
+        step.unit.execute(HAS_COME, {"what": ledger.id})
         move_states(step.unit, verified, seq)
         return self.subjects.of(ledger).record(step, verified, seq)

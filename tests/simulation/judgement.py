@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _UNENDED = "SELECT id, tag, status, why, peer FROM flow WHERE status < 4 ORDER BY created, id"
 _LETTERS = "SELECT count(*) FROM flow_outbox WHERE peer <> ?"
+_ASIDE = "SELECT (SELECT count(*) FROM ledger_aside) + (SELECT count(*) FROM ledger_recovery)"
 _VAULT = "SELECT tx, status FROM ledger_tx"
 _STATES = "SELECT tx, idx, consumed_by FROM ledger_state"
 
@@ -37,6 +38,9 @@ def _liveness(world: "World", node: SimNode) -> None:
     (left,) = node.disk.execute(_LETTERS, (stranger,)).fetchone()
     if left:
         raise Violation("liveness", f"{node.name} has {left} messages that nobody takes")
+    (aside,) = node.disk.execute(_ASIDE).fetchone()
+    if aside:
+        raise Violation("recovery is run once", f"{node.name} has {aside} transactions aside")
 
 
 def _observed_sessions(world: "World") -> set[bytes]:

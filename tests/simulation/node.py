@@ -71,9 +71,14 @@ class SimNode:
 
     def start(self) -> Assembly:
         """Start the process on its disk. Tables are made before anybody watches."""
-        setting = self._setting
         self.disk.watcher = None
-        self.assembly = Assembly(
+        self.assembly = self.assemble()
+        self.disk.watcher = self.observer
+        return self.assembly
+
+    def assemble(self) -> Assembly:
+        setting = self._setting
+        return Assembly(
             Surroundings(
                 me=self.me,
                 db=self.disk,
@@ -88,8 +93,6 @@ class SimNode:
                 double_run=setting.double_run,
             )
         )
-        self.disk.watcher = self.observer
-        return self.assembly
 
     def lose_process(self) -> None:
         """Lose every object but the disk, and what was not committed."""
