@@ -19,6 +19,7 @@ from app.subjects.consent import ConsentSubject
 from app.subjects.deciding import Deciding
 from app.subjects.disclosure import DisclosureSubject
 from app.subjects.enrolment import EnrolmentHandlers, Enrolments
+from app.subjects.enrolment_recall import EnrolmentRecall
 from app.subjects.handover import Handover
 from app.subjects.notary_change import NotaryChangeSubject
 from app.subjects.notices import Notices
@@ -131,6 +132,7 @@ class Assembly:
         for part in (
             LedgerHandlers(self.vault),
             EnrolmentHandlers(self.ground, self.enrolments),
+            EnrolmentRecall(self.ground, self.enrolments),
             self.records,
             consents,
             restrictions,

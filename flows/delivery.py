@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from flows.enrolment_recall import recall_enrolments
 from flows.flow import (
     CounterpartyFailed,
     FlowContext,
@@ -92,6 +93,18 @@ async def take_aside(flow: FlowContext) -> None:
         ready = remembered.ready
 
 
+async def _take(flow: FlowContext, peer: Party, parts: Parts) -> Taken:
+    """Take what `peer` brought; where this node has forgotten the patient's enrolment, get that back from it first."""
+    taken = await TakeTransactions(peer, parts)
+    if not taken.unenrolled:
+        return taken
+    try:
+        await recall_enrolments(flow, peer)
+    except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
+        raise Parked("the bringer of a delivered transaction cannot say whose it is") from gone
+    return await TakeTransactions(peer, parts, recalled=True)
+
+
 async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, taken: Taken) -> Taken:
     """Fetch from `peer` what the transactions in `parts` consume, as far as this node is a holder, and take all.
 
@@ -113,7 +126,7 @@ async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, tak
         if not brought.parts:
             raise Parked("a delivered transaction consumes a state that its bringer does not hold")
         waiting = brought.parts + waiting
-        taken = await TakeTransactions(peer, waiting)
+        taken = await _take(flow, peer, waiting)
         if not taken.missing:
             return taken
     raise Parked("a delivered transaction rests on too many that are missing here")
@@ -139,7 +152,7 @@ class TakeDelivery:
         flow.progress("checking a delivered transaction")
         if len(first.parts) != 1:
             raise MalformedBytes("delivery", "it comes with one part")
-        taken = await TakeTransactions(session.counterparty, first.parts)
+        taken = await _take(flow, session.counterparty, first.parts)
         if taken.missing:
             taken = await resolve_transactions(flow, session.counterparty, first.parts, taken)
         post(flow, taken.letters)

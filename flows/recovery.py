@@ -5,22 +5,14 @@ from typing import ClassVar
 import msgspec
 
 from flows.delivery import Bring, brought_in, deliver, take_aside
-from flows.flow import (
-    CounterpartyFailed,
-    FlowContext,
-    FlowSession,
-    SessionEnded,
-    SessionLost,
-    Sleep,
-    Untrusted,
-)
+from flows.enrolment_recall import recall_enrolments
+from flows.flow import FlowContext, FlowSession, Untrusted
+from flows.retrying import until_answered
 from flows.services import (
     BeginRecovery,
     Done,
     EndRecovery,
     FindSince,
-    Moment,
-    Now,
     TakeRemembered,
     transaction_part,
 )
@@ -54,18 +46,12 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
 
     async def call(self, flow: FlowContext) -> Done:
         await BeginRecovery()
-        for tried in range(TRIES - 1):
-            try:
-                await self._recall(flow)
-                return await EndRecovery()
-            except (SessionLost, SessionEnded, CounterpartyFailed):
-                flow.progress("the peer could not go on: asking it again after a while")
-                now: Moment = await Now()
-                await Sleep(now.at + (WAIT_MS << tried))
-        await self._recall(flow)
+        await until_answered(flow, lambda: self._recall(flow))
         return await EndRecovery()
 
     async def _recall(self, flow: FlowContext) -> None:
+        await recall_enrolments(flow, Party(self.peer))  # transactions are believed by them
+        await take_aside(flow)
         flow.progress("asking a peer for what this node has lost")
         session = flow.initiate(Party(self.peer), Remind.name, Recall(self.since))
         seen: dict[TransactionId, None] = {}

@@ -116,24 +116,28 @@ class Taken(msgspec.Struct, frozen=True, array_like=True, tag="taken"):
 
     Recorded if `missing` is empty; else nothing was recorded, because these states are not held here. `letters` are
     notices that this node now owes others (an *in force since*, a withdrawal). `ready`: something that was put aside
-    can be tried again (`TakeAside`).
+    can be tried again (`TakeAside`). `unenrolled`: nothing was recorded, because no enrolment is known here of the
+    patient; its bringer may know it.
     """
 
     missing: tuple[StateRef, ...] = ()
     letters: tuple[Letter, ...] = ()
     ready: bool = False
+    unenrolled: bool = False
 
 
 class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-transactions"):
     """Verify notarised transactions that a holder brought (parts holding proven/1) and record them, in order.
 
     Raises a LedgerError for one that is refused; while this node recovers, one is put aside that lacks what may still
-    come. Twice is once, by id.
+    come. Twice is once, by id. `recalled`: the bringer has said which enrolments there are, and a patient without one
+    is refused as well.
     """
 
     answers: ClassVar[type[msgspec.Struct]] = Taken
     peer: Party
     parts: Parts
+    recalled: bool = False
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, tag="remembered"):

@@ -8,11 +8,11 @@ from sqlalchemy.dialects.sqlite import insert
 from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
-from app.subjects.enrolment import Enrolments, NotEnrolled
+from app.subjects.enrolment import Enrolments
 from app.vault.drafts import NONCE_SIZE, Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
-from app.vault.reader import NotHeld, for_roles
+from app.vault.reader import NotEnrolled, NotHeld, for_roles
 from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.services import Done, Held

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from sqlite3 import Connection
 
 from app.vault.aside import Aside
+from app.vault.reader import NotEnrolled
 from app.vault.subject import Step
 from app.vault.vault import Vault
 from flows.envelope import ENVELOPE_BYTES_MAX
@@ -100,6 +101,8 @@ class LedgerHandlers:
             taken = self._vault.take(step, request.peer, parts)
         except LedgerError as refused:
             step.unit.execute("ROLLBACK TO brought")
+            if isinstance(refused, NotEnrolled) and not request.recalled:
+                return Taken(unenrolled=True)
             waits = self._aside.is_open(step.unit) and len(parts) == 1
             if not waits or not self._aside.put(step, request.peer, parts[0], refused):
                 raise

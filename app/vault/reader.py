@@ -45,6 +45,10 @@ class BasisNotHeld(NotHeld, NotYet):
     """A transaction rests on another that is not recorded here."""
 
 
+class NotEnrolled(NotYet):
+    """No live enrolment is known here for this patient at this custodian."""
+
+
 class VaultReader:
     """What a vault holds."""
 

@@ -4,12 +4,13 @@ import pytest
 
 from app.assembly import Assembly
 from flows.delivery import Deliver, TakeDelivery
-from flows.recovery import TRIES, WAIT_MS, Recover
+from flows.recovery import Recover
+from flows.retrying import TRIES, WAIT_MS
 from flows.services import transaction_part
 from flows.store import Status
 from flows.subjects.consent import GrantConsent
 from flows.subjects.statement import Stated
-from states.state import TransactionId
+from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
 from tests.attack.liar import Liar
 from tests.simulation.neighbours import ADA, DAY, REED, publish, result
@@ -38,15 +39,20 @@ def recoveries(node: Assembly) -> list[tuple[Status, str]]:
     return [(Status(row.status), row.why) for row in node.engine.flows() if row.tag == tag]
 
 
-def consent_that_mercy_lost(village: Village) -> tuple[bytes, bytes]:
-    """Mercy lost a consent and a disclosure; the agent, restored as well, the disclosure: only Riverside has it."""
-    granted(village)
-    mercy = image_of(village, "Mercy")
+def grant_notes(village: Village) -> StateRef:
+    """Ada, who is enrolled, lets Dr Reed read her notes at Mercy."""
     now = village.clock.now
     terms = Terms("permit", REED, None, ("TREAT",), ("note",), ())
     parties = village.party("Mercy"), village.party("Riverside")
     grant = GrantConsent(ADA, *parties, now, now + DAY, terms, Exceptions((), ()))
-    consent = result(village, "Agent", village.run("Agent", grant), Stated).ref
+    return result(village, "Agent", village.run("Agent", grant), Stated).ref
+
+
+def consent_that_mercy_lost(village: Village) -> tuple[bytes, bytes]:
+    """Mercy lost a consent and a disclosure; the agent, restored as well, the disclosure: only Riverside has it."""
+    granted(village)
+    mercy = image_of(village, "Mercy")
+    consent = grant_notes(village)
     agent = image_of(village, "Agent")
     made = disclosed(village, consent).tx
     assert made is not None

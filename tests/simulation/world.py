@@ -178,7 +178,6 @@ class World:
             row = node.assembly.engine.flow(finished.flow) if node.assembly else None
             if row is not None:
                 self.tell(node.name, "ended", row.tag, finished.status.name, row.why)
-                self.oracle.ended(node, row)
                 if row.tag == _RECOVER and finished.status == Status.FAILED:
                     raise Violation("recovery is run once", f"{node.name}: {row.why}")
         self.wire.send(node, result)
