@@ -16,6 +16,10 @@ Holders = Mapping[Party, frozenset[str]]
 """Each party that a transaction concerns, with its roles there."""
 
 
+FORMER = frozenset({"former-custodian"})
+"""Roles that end with the transaction: whoever has no other in it hears no more of what it creates."""
+
+
 Step = StepContext[Connection]
 """One flow step's unit of work; `unit` is the open transaction of the node's database."""
 

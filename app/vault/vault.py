@@ -17,7 +17,7 @@ from app.vault.statements import (
     SET_RECORDED,
     SET_SIGNATURES,
 )
-from app.vault.subject import Step, Subjects
+from app.vault.subject import FORMER, Step, Subjects
 from app.vault.tables import VAULT_TABLES, Status
 from flows.flow import FlowRefused
 from flows.notices import Letter
@@ -334,5 +334,12 @@ class Vault(VaultReader):
         step.unit.execute(SET_RECORDED, row)
         step.unit.execute(NOT_ASIDE, {"id": ledger.id})
         step.unit.execute(HAS_COME, {"what": ledger.id})
-        move_states(step.unit, verified, seq)
+        followed = bool(self.holders_of(step.unit, ledger.id)[self.me] - FORMER)
+        move_states(step.unit, verified, seq, followed=followed)
+        if not followed:
+            for (
+                index,
+                output,
+            ) in ledger.outputs.items():  # an erasure of it will be checked against it
+                self.see(step, StateRef(ledger.id, index), output.state)
         return self.subjects.of(ledger).record(step, verified, seq)

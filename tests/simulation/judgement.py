@@ -93,10 +93,7 @@ def _everywhere(world: "World") -> None:
 
 
 def _agreement(world: "World") -> None:
-    """Whoever has a state and is concerned by what consumed it knows that it is consumed, and by what.
-
-    A former custodian is not: it keeps the record as it passed it on, and hears no more of it.
-    """
+    """Whoever has a state knows whether it is consumed, and by what: a vault calls nothing live that is not."""
     oracle = world.oracle
     consumers = {
         (bytes(ref.tx), ref.index): tx
@@ -107,10 +104,7 @@ def _agreement(world: "World") -> None:
     for node in world.nodes.values():
         for tx, index, by in node.disk.execute(_STATES).fetchall():
             consumer = consumers.get((tx, index))
-            concerned = consumer is not None and node.me in oracle.known[consumer].holders
-            if by != (consumer if concerned else None) and not oracle.may_lack(
-                node, consumer or by
-            ):
+            if by != consumer and not oracle.may_lack(node, consumer or by):
                 what = f"{node.name} about {tx.hex()[:12]}:{index}"
                 raise Violation("participants agree", what)
 
