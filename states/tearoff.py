@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import leaf_hash, prove, root_from, root_of
+from states.crypto.merkle import leaf_hash, prove, root_from, root_of, split_hashes
 from states.crypto.narrowing import hidden_spans, narrow
 from states.encoding import Codec
 from states.errors import InvalidProof
@@ -101,6 +101,20 @@ class FilteredTransaction:
         positions = tuple(each for each, _ in shown)
         proof = mine.proof[:at] + mine.proof[at + HASH_SIZE :]
         return Tearoff(positions, tuple(each for _, each in shown), proof)
+
+    def joined(self, other: "FilteredTransaction") -> Tearoff:
+        """Return a tear-off that shows all that either shows, of the same transaction; else raises InvalidProof."""
+        if other.id != self.id:
+            raise InvalidProof("tear-off", "of another transaction")
+        size, shown, known = self.layout.size, dict[int, bytes](), dict[tuple[int, int], bytes]()
+        for each in (self.tearoff, other.tearoff):
+            shown |= zip(each.positions, each.leaves, strict=True)
+            hashes = split_hashes(each.proof)
+            known |= zip(hidden_spans(size, each.positions), hashes, strict=True)
+        # What both hide and is largest lies beside something that one of them shows: its proof has just that hash.
+        positions = tuple(sorted(shown))
+        proof = b"".join(known[span] for span in hidden_spans(size, positions))
+        return Tearoff(positions, tuple(shown[position] for position in positions), proof)
 
 
 @lru_cache(4_096)

@@ -22,7 +22,7 @@ from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement, Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
-from app.vault.reader import BasisNotHeld
+from app.vault.reader import BasisNotHeld, PartlyShown
 from app.vault.subject import Holders, Step
 from flows.flow import FlowRefused
 from flows.notices import Letter
@@ -51,7 +51,7 @@ from states.subjects.disclosure import (
     seal_places,
 )
 from states.tearoff import Tearoff
-from states.verifier import CheckedTransaction, IncompleteTransaction, VerifiedTransaction
+from states.verifier import CheckedTransaction, VerifiedTransaction
 
 NUMBER_SIZE = 16
 ITEMS_MAX = 1_000  # a transaction with them stays within an envelope
@@ -122,7 +122,8 @@ class DisclosureSubject:
         """
         del step
         if not checked.filtered.is_complete(Group.SEALED):
-            raise IncompleteTransaction("a disclosure is brought without all that its holders read")
+            why = "a disclosure is brought without all that its holders read"
+            raise PartlyShown(why, checked.ledger.id)
         for item in checked.ledger.references:
             if item.held is None:
                 raise BasisNotHeld("the consent of a disclosure is not held here", item.ref.tx)

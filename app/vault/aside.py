@@ -1,6 +1,7 @@
 """What a recovering node was brought too early: put aside until what it lacks has come from somebody else.
 
-Peers bring in their own order, each what it sees: a disclosure may come before the consent that it rests on. What is
+Peers bring in their own order, each what it sees: a disclosure may come before the consent that it rests on, and a
+consent's agent sees more of it than custodian or grantee, but no more than both: what they show is joined. What is
 put aside is notarised and verified but for what it lacks, so a peer can put nothing there that it has not paid for at
 the notary; how much of one peer's is kept has a limit; and all of it goes when the last peer has brought its share.
 """
@@ -16,9 +17,10 @@ from app.vault.subject import Step
 from app.vault.tables import AsideRow, RecoveryRow
 from app.vault.vault import Vault
 from flows.services import FETCH_MAX, Recorded, Remembered
+from states.encoding import encode
 from states.errors import LedgerError
 from states.identity import Party
-from states.signed import PROVEN_TRANSACTION
+from states.signed import PROVEN_TRANSACTION, ProvenTransaction
 from states.state import TransactionId
 from states.tearoff import open_tearoff
 from states.verifier import UnresolvedInput
@@ -89,14 +91,21 @@ class Aside:
         if what is None:
             return False
         proven = PROVEN_TRANSACTION.decode(part)
-        tx = open_tearoff(proven.tearoff).id
-        known = step.unit.execute(_GET, {"tx": tx}).fetchone()
-        bringer, peers = (peer, [peer]) if known is None else (known[0], known[1].split(","))
-        if known is None and not self._has_room(step.unit, peer, len(part)):
-            return False
-        if peer not in peers:
-            peers = [*peers[: BRINGERS_MAX - 1], peer]
-        row = {"tx": tx, "bringer": bringer, "peers": ",".join(peers), "size": len(part)}
+        filtered = open_tearoff(proven.tearoff)
+        known = step.unit.execute(_GET, {"tx": filtered.id}).fetchone()
+        if known is None:
+            if not self._has_room(step.unit, peer, len(part)):
+                return False
+            bringer, peers = str(peer), [str(peer)]
+        else:
+            bringer, peers = known[0], known[1].split(",")
+            if peer not in peers:
+                peers = [*peers[: BRINGERS_MAX - 1], str(peer)]
+            shown = open_tearoff(PROVEN_TRANSACTION.decode(known[2]).tearoff).joined(filtered)
+            part = encode(ProvenTransaction(shown, proven.signatures, proven.receipt))
+            if what == filtered.id and len(shown.positions) > len(filtered.tearoff.positions):
+                what = None  # more of it than was just refused for too little
+        row = {"tx": filtered.id, "bringer": bringer, "peers": ",".join(peers), "size": len(part)}
         step.unit.execute(_PUT, row | {"proven": part, "awaits": what})
         return True
 

@@ -23,6 +23,7 @@ from states.sealed import SEALED
 from states.signed import ProvenTransaction, SignedTransaction
 from states.state import TRANSACTION_STATE, StateRef, TransactionState
 from states.tearoff import TEAROFF, FilteredTransaction, Tearoff, open_tearoff
+from states.verifier import IncompleteTransaction
 
 SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
     tuple[TransactionSignature, ...], "signatures"
@@ -43,6 +44,10 @@ class NotYet(LedgerError):
 
 class BasisNotHeld(NotHeld, NotYet):
     """A transaction rests on another that is not recorded here."""
+
+
+class PartlyShown(NotYet, IncompleteTransaction):
+    """A transaction is brought without all that this node reads of it: others may show the rest."""
 
 
 class NotEnrolled(NotYet):

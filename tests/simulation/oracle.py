@@ -19,7 +19,7 @@ from states.sealed import SEALED
 from states.state import STATE_REF, TRANSACTION_STATE, StateRef, TransactionState
 from states.subjects.record import About
 from states.subjects.terms import SubjectAt
-from states.tearoff import FilteredTransaction, open_tearoff
+from states.tearoff import TEAROFF, FilteredTransaction, open_tearoff
 from tests.simulation.canaries import Canaries
 from tests.simulation.node import SimNode
 from tests.simulation.observer import Released, Violation
@@ -32,6 +32,7 @@ _ENROLLED = (
     "SELECT custodian, patient FROM enrolment"
     " WHERE signed IS NOT NULL AND (custodian = ? OR keepsake IS NOT NULL)"
 )
+_TEAROFF = "SELECT tearoff FROM ledger_tx WHERE tx = ?"
 _NAMES_PARTIES = ("custodian", "grantee", "recipient", "agent")
 
 
@@ -47,9 +48,11 @@ class Known:
     signers: frozenset[str]
     inputs: tuple[StateRef, ...]
     references: tuple[StateRef, ...]
-    is_consent: bool
     until: int
     patients: frozenset[Patient]
+    seals: tuple[tuple[int, frozenset[str]], ...]
+    """Where its sealed components lie, and the roles that read each; not those that another entered by hash."""
+    roles: dict[str, frozenset[str]]
 
 
 class Oracle:
@@ -100,7 +103,7 @@ class Oracle:
         filtered = open_tearoff(vault.transaction(node.disk, tx).tearoff)
         inputs = tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.INPUTS))
         states = [TRANSACTION_STATE.decode(c) for _, c in filtered.components(Group.OUTPUTS)]
-        is_consent = any(state.contract == "consent/1" for state in states)
+        roles = self._roles(states)
         states += [s for ref in inputs if (s := vault.state(node.disk, ref)) is not None]
         signers = {
             party
@@ -114,10 +117,25 @@ class Oracle:
             frozenset(map(str, signers)),
             inputs,
             tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.REFERENCES)),
-            is_consent,
             vault.window_end(node.disk, tx),
             frozenset(self._patients(filtered, states)),
+            tuple(
+                (filtered.layout.position(Group.SEALED, at), frozenset(SEALED.decode(c).readers))
+                for at, c in filtered.components(Group.SEALED)
+            ),
+            roles,
         )
+
+    def _roles(self, created: list[TransactionState]) -> dict[str, frozenset[str]]:
+        """By which roles each party reads what is sealed about new states; the agent of a record is not named in it."""
+        roles = {str(self._world.nodes["Agent"].me): frozenset({"agent"})}
+        for state in created:
+            data = CONTRACTS.states.decode(state.data)
+            for role in _NAMES_PARTIES:
+                party = getattr(data, role, None)
+                if party is not None:
+                    roles[str(party)] = roles.get(str(party), frozenset()) | {role}
+        return roles
 
     @staticmethod
     def _patients(
@@ -254,7 +272,7 @@ class Oracle:
     def may_lack(self, node: SimNode, tx: bytes) -> bool:
         """Whether nobody alive could bring the node this transaction whole, or what it rests on.
 
-        Of a consent only the agent sees everything: what its disk lost, no single peer can show it again. Who took
+        What the others show is joined: only a component that is on no disk is lost. Who took
         custody of a record was shown its older version, and named its patient, for that once.
         """
         if tx in self.lost:
@@ -264,13 +282,24 @@ class Oracle:
             return False
         if known.patients & self.unenrolled:
             return True
-        if known.is_consent and tx in self.gone.get("Agent", ()):
+        if self._is_torn(node, tx, known):
             return True
         if tx in self.gone.get(node.name, ()) and not all(
             node.me in self.known[ref.tx].holders for ref in known.inputs
         ):
             return True
         return any(self.may_lack(node, ref.tx) for ref in (*known.inputs, *known.references))
+
+    def _is_torn(self, node: SimNode, tx: bytes, known: Known) -> bool:
+        """Whether a restore took what this node reads of a transaction from every disk that there is."""
+        if not any(tx in each for each in self.gone.values()):
+            return False
+        roles = known.roles.get(str(node.me), frozenset())
+        reads = {position for position, readers in known.seals if roles & readers}
+        for each in self._world.nodes.values():
+            row = each.disk.execute(_TEAROFF, (tx,)).fetchone()
+            reads -= set() if row is None else set(TEAROFF.decode(row[0]).positions)
+        return bool(reads)
 
     def _anybody_was_restored(self) -> bool:
         return any(node.restored for node in self._world.nodes.values())

@@ -8,10 +8,13 @@ from flows.recovery import Recover
 from flows.retrying import TRIES, WAIT_MS
 from flows.services import transaction_part
 from flows.store import Status
-from flows.subjects.consent import GrantConsent
+from flows.subjects.consent import GrantConsent, RevokeConsent
 from flows.subjects.statement import Stated
+from states.encoding import encode
+from states.groups import Group
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
+from states.tearoff import open_tearoff
 from tests.attack.liar import Liar
 from tests.simulation.neighbours import ADA, DAY, REED, publish, result
 from tests.simulation.restoring import greet, image_of, put_back
@@ -76,8 +79,8 @@ def test_what_came_before_that_on_which_it_rests_is_taken_when_that_comes(villag
     mercy = village.nodes["Mercy"]
     connect(village, "Mercy", "Riverside")
     assert sorted(recoveries(mercy)) == [(Status.RUNNING, ""), (Status.DONE, "")]
-    assert aside(mercy) == 1, (
-        "the disclosure waits for the consent, which a grantee does not see whole"
+    assert aside(mercy) == 2, (
+        "the disclosure waits for the consent, and that for what a grantee does not see"
     )
     assert not recorded(mercy) & {consent, made}
     connect(village, "Mercy", "Agent")
@@ -100,13 +103,53 @@ def test_a_delivery_that_comes_too_early_waits_while_the_node_recovers(village: 
     assert {consent, made} <= recorded(mercy)
 
 
+def test_an_agent_has_back_a_consent_of_which_no_peer_sees_all(village: Village) -> None:
+    image = image_of(village, "Agent")
+    consent = granted(village)
+    agent = village.nodes["Agent"]
+    stored = "SELECT tearoff, receipt FROM ledger_tx WHERE tx = ?"
+    before = agent.db.execute(stored, (consent.tx,)).fetchone()
+    named = "SELECT custodian, patient, local FROM enrolment ORDER BY patient"
+    names = agent.db.execute(named).fetchall()
+    agent = put_back(village, "Agent", image, ("Mercy", "Riverside"))
+    connect(village, "Mercy", "Agent")
+    assert consent.tx not in recorded(agent)
+    assert aside(agent) == 1, "the custodian does not see how the grantee names her"
+    connect(village, "Riverside", "Agent")
+    assert agent.db.execute(stored, (consent.tx,)).fetchone()[0] == before[0]
+    assert aside(agent) == 0
+    assert agent.db.execute(named).fetchall() == names, "it names her to the grantee as before"
+    village.run("Agent", RevokeConsent(consent))
+    assert not village.nodes["Mercy"].vault.is_live(village.nodes["Mercy"].db, consent)
+
+
+def test_what_two_peers_show_is_not_enough_where_a_component_is_on_no_disk(
+    village: Village,
+) -> None:
+    image = image_of(village, "Agent")
+    consent = granted(village)
+    riverside = village.nodes["Riverside"]
+    filtered = open_tearoff(riverside.vault.transaction(riverside.db, consent.tx).tearoff)
+    name = filtered.layout.position(Group.SEALED, 1)
+    less = filtered.narrowed(at for at in filtered.tearoff.positions if at != name)
+    riverside.db.execute(
+        "UPDATE ledger_tx SET tearoff = ? WHERE tx = ?", (encode(less), consent.tx)
+    )
+    agent = put_back(village, "Agent", image, ("Mercy", "Riverside"))
+    greet(village, "Agent")
+    village.settle()
+    assert consent.tx not in recorded(agent)
+    assert aside(agent) == 0
+    assert sorted(recoveries(agent)) == [(Status.DONE, "")] * 2
+
+
 def test_with_the_last_peer_goes_what_nobody_completes(village: Village) -> None:
     _, made = consent_that_mercy_lost(village)
     connect(village, "Mercy", "Riverside")
     mercy = village.nodes["Mercy"]
     agent = village.nodes["Agent"]
     agent.db.execute("UPDATE ledger_holder SET party = 'nobody' WHERE party = ?", (mercy.me,))
-    assert aside(mercy) == 1
+    assert aside(mercy) == 2
     connect(village, "Mercy", "Agent")
     assert aside(mercy) == 0
     assert made not in recorded(mercy)
