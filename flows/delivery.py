@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from flows.consumed import ask_what_was_consumed
 from flows.enrolment_recall import recall_enrolments
 from flows.flow import (
     CounterpartyFailed,
@@ -36,6 +37,9 @@ from states.state import TransactionId, TransactionIdField
 ROUNDS_MAX = (
     256  # a participant lacks a few versions of its own chain, never an unbounded backchain
 )
+
+
+_UNKNOWN = "a delivered transaction consumes a state that its bringer does not hold"
 
 
 class Deliver(
@@ -112,19 +116,23 @@ async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, tak
     """
     flow.progress("fetching earlier transactions")
     waiting: Parts = parts
+    shown: Transactions = ()
     for _ in range(ROUNDS_MAX):
         wanted = tuple(sorted({ref.tx for ref in taken.missing}))[:FETCH_MAX]
         session = flow.initiate(peer, GiveTransactions.name, Fetch(wanted))
         try:
             brought = await session.receive(Bring)
+            if not brought.parts:
+                # Of what this node consumes as a record's new custodian it is no holder, but may know it.
+                every, before, shown = (await IdsOf(waiting)).transactions, shown, wanted
+                if wanted == before or not await ask_what_was_consumed(flow, peer, every, waiting):
+                    raise Parked(_UNKNOWN)
         except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
             raise Parked(
                 "the bringer of a delivered transaction cannot say what it rests on"
             ) from gone
         if not all(tx in wanted for tx in await brought_in(brought)):
             raise MalformedBytes("earlier transactions", "others than those that were asked for")
-        if not brought.parts:
-            raise Parked("a delivered transaction consumes a state that its bringer does not hold")
         waiting = brought.parts + waiting
         taken = await _take(flow, peer, waiting)
         if not taken.missing:

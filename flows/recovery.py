@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from flows.consumed import see_consumed
 from flows.delivery import Bring, brought_in, deliver, take_aside
 from flows.enrolment_recall import recall_enrolments
 from flows.flow import FlowContext, FlowSession, Untrusted
@@ -59,7 +60,8 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
             brought = await session.receive(Bring)
             page = await brought_in(brought)
             if not page:
-                return
+                await see_consumed(flow, session.counterparty)
+                return await take_aside(flow)
             if any(tx in seen for tx in page):
                 raise MalformedBytes("earlier transactions", "one is brought twice")
             seen |= dict.fromkeys(page)

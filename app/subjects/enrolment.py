@@ -1,6 +1,6 @@
 """Enrolments and the staff directory of a node: who is whose patient, and by which key she speaks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from sqlite3 import Connection
 
 from sqlalchemy import bindparam, null, or_, select, update
@@ -65,6 +65,11 @@ _SIGNED = sql(
     update(_ENROLMENT)
     .where(_ENROLMENT.c.patient == bindparam("id"), _ENROLMENT.c.custodian == bindparam("at"))
     .values(signed=bindparam("signed"), from_time=bindparam("from_time"))
+)
+_HERE = sql(
+    select(_ENROLMENT.c.patient).where(
+        _ENROLMENT.c.custodian == bindparam("me"), _ENROLMENT.c.signed.is_not(None)
+    )
 )
 _KEPT = sql(
     update(_ENROLMENT)
@@ -149,6 +154,11 @@ class Enrolments:
                 return SIGNED_ENROLMENT.decode(signed).enrolment
         raise NotEnrolled(f"the patient is not enrolled at {custodian}")
 
+    def patients_here(self, db: Connection) -> Iterator[PatientId]:
+        """Yield the names between this custodian and the agents of all its patients."""
+        for (patient,) in db.execute(_HERE, {"me": self.me}).fetchall():
+            yield PatientId(patient)
+
     def name_of(self, db: Connection, patient: PatientId) -> str | None:
         """Return this custodian's own name of a patient whom another knows by this id, if she is enrolled here."""
         try:
@@ -221,6 +231,7 @@ class Enrolments:
             step.unit.execute(_KEPT, what | {"given": keepsake})
         custodian, patient = Party(enrolment.custodian), PatientId(enrolment.patient)
         step.unit.execute(HAS_COME, {"what": enrolment_id(custodian, patient)})
+        step.unit.execute(HAS_COME, {"what": any_enrolment(custodian)})
 
     # -- the custodian's side ----------------------------------------------------------------------
 
@@ -361,6 +372,11 @@ class EnrolmentHandlers:
 def enrolment_id(custodian: Party, patient: PatientId) -> bytes:
     """Return by what a refusal names an enrolment that may still come."""
     return tagged_hash("enrolment-id", custodian.encode() + patient)
+
+
+def any_enrolment(custodian: Party) -> bytes:
+    """Return by what a refusal names that one of a custodian's enrolments may still come, it cannot say which."""
+    return tagged_hash("enrolment-any", custodian.encode())
 
 
 def _code_hash(code: bytes) -> bytes:

@@ -130,6 +130,10 @@ class VaultReader:
         row = db.execute(SEQ_OF, {"tx": tx}).fetchone()
         return row[0] if row is not None and self.is_holder(db, peer, tx) else None
 
+    def is_recorded(self, db: Connection, tx: bytes) -> bool:
+        row = db.execute(GET_TX, {"tx": tx}).fetchone()
+        return row is not None and row[0] == Status.RECORDED
+
     def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
         return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None
 

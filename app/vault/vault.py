@@ -311,6 +311,11 @@ class Vault(VaultReader):
         self, step: Step, proven: ProvenTransaction, *, first_seen: bool = False
     ) -> tuple[Letter, ...]:
         verified = self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=True)
+        if first_seen:
+            shown = self.subjects.revealed(step, verified.checked)
+            if shown is not proven.tearoff:
+                proven = ProvenTransaction(shown, proven.signatures, proven.receipt)
+                return self._record(step, proven, first_seen=True)
         ledger = verified.checked.ledger
         self.subjects.of(ledger).accept(step, verified.checked)
         if first_seen:

@@ -270,10 +270,9 @@ class Oracle:
         self.unenrolled |= gone_patients
 
     def may_lack(self, node: SimNode, tx: bytes) -> bool:
-        """Whether nobody alive could bring the node this transaction whole, or what it rests on.
+        """Whether nobody alive could bring the node this transaction whole, what it is believed by or what it rests on.
 
-        What the others show is joined: only a component that is on no disk is lost. Who took
-        custody of a record was shown its older version, and named its patient, for that once.
+        What the others show is joined: only a component that is on no disk is lost.
         """
         if tx in self.lost:
             return True
@@ -283,10 +282,6 @@ class Oracle:
         if known.patients & self.unenrolled:
             return True
         if self._is_torn(node, tx, known):
-            return True
-        if tx in self.gone.get(node.name, ()) and not all(
-            node.me in self.known[ref.tx].holders for ref in known.inputs
-        ):
             return True
         return any(self.may_lack(node, ref.tx) for ref in (*known.inputs, *known.references))
 

@@ -118,8 +118,12 @@ class WholeStory:
         refused = village.nodes["Northside"].engine.flow(village.run("Northside", move))
         assert refused is not None
         assert refused.status == Status.FAILED, "she is not enrolled at Riverside"
+        image = image_of(village, "Mercy")
         move = TransferCustody(record, village.party("Agent"), village.party("Mercy"))
-        result(village, "Northside", village.run("Northside", move), Published)
+        moved = result(village, "Northside", village.run("Northside", move), Published)
+        mercy = self._put_back("Mercy", image)
+        village.run("Mercy", Recover(village.party("Northside"), 0))
+        assert mercy.vault.is_live(mercy.db, StateRef(TransactionId(moved.tx), 0))
 
     def _restored_agent(self) -> None:
         """The agent loses a publication; an amendment of it makes it fetch that, and then it asks for all."""
