@@ -16,9 +16,11 @@ from app.storage.database import transaction
 from app.storage.flow_store import SqliteFlowStore
 from app.subjects.catalogue import CONTRACTS, NOTARY_CHANGE, registry
 from app.subjects.consent import ConsentSubject
+from app.subjects.consumed import ConsumedRecords
 from app.subjects.deciding import Deciding
 from app.subjects.disclosure import DisclosureSubject
 from app.subjects.enrolment import EnrolmentHandlers, Enrolments
+from app.subjects.enrolment_recall import EnrolmentRecall
 from app.subjects.handover import Handover
 from app.subjects.notary_change import NotaryChangeSubject
 from app.subjects.notices import Notices
@@ -125,11 +127,14 @@ class Assembly:
             self.records.contract.name: transfers.judge,
         }
         subjects = (self.records, consents, restrictions, self.disclosures, moves)
-        self.vault.adopt(Subjects(subjects, judges))
+        revealers = {self.records.contract.name: transfers.reveal}
+        self.vault.adopt(Subjects(subjects, judges, revealers))
         handlers: Handlers[Connection] = Handlers()
         for part in (
             LedgerHandlers(self.vault),
+            ConsumedRecords(self.ground),
             EnrolmentHandlers(self.ground, self.enrolments),
+            EnrolmentRecall(self.ground, self.enrolments),
             self.records,
             consents,
             restrictions,

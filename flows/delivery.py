@@ -4,6 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
+from flows.consumed import ask_what_was_consumed
+from flows.enrolment_recall import recall_enrolments
 from flows.flow import (
     CounterpartyFailed,
     FlowContext,
@@ -22,6 +24,7 @@ from flows.services import (
     FindHeldBy,
     IdsOf,
     Recorded,
+    TakeAside,
     Taken,
     TakeTransactions,
     Transactions,
@@ -34,6 +37,9 @@ from states.state import TransactionId, TransactionIdField
 ROUNDS_MAX = (
     256  # a participant lacks a few versions of its own chain, never an unbounded backchain
 )
+
+
+_UNKNOWN = "a delivered transaction consumes a state that its bringer does not hold"
 
 
 class Deliver(
@@ -81,6 +87,28 @@ def deliver_again(flow: FlowContext, tx: TransactionId, party: Party) -> None:
     flow.letter(party, TakeDelivery.name, Deliver(tx), (transaction_part(tx, party),))
 
 
+async def take_aside(flow: FlowContext) -> None:
+    """Record what had been put aside and lacks nothing any more, and bring it to its other holders."""
+    ready = True
+    while ready:
+        remembered = await TakeAside()
+        for recorded in remembered.recorded:
+            deliver(flow, recorded)
+        ready = remembered.ready
+
+
+async def _take(flow: FlowContext, peer: Party, parts: Parts) -> Taken:
+    """Take what `peer` brought; where this node has forgotten the patient's enrolment, get that back from it first."""
+    taken = await TakeTransactions(peer, parts)
+    if not taken.unenrolled:
+        return taken
+    try:
+        await recall_enrolments(flow, peer)
+    except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
+        raise Parked("the bringer of a delivered transaction cannot say whose it is") from gone
+    return await TakeTransactions(peer, parts, recalled=True)
+
+
 async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, taken: Taken) -> Taken:
     """Fetch from `peer` what the transactions in `parts` consume, as far as this node is a holder, and take all.
 
@@ -88,21 +116,25 @@ async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, tak
     """
     flow.progress("fetching earlier transactions")
     waiting: Parts = parts
+    shown: Transactions = ()
     for _ in range(ROUNDS_MAX):
         wanted = tuple(sorted({ref.tx for ref in taken.missing}))[:FETCH_MAX]
         session = flow.initiate(peer, GiveTransactions.name, Fetch(wanted))
         try:
             brought = await session.receive(Bring)
+            if not brought.parts:
+                # Of what this node consumes as a record's new custodian it is no holder, but may know it.
+                every, before, shown = (await IdsOf(waiting)).transactions, shown, wanted
+                if wanted == before or not await ask_what_was_consumed(flow, peer, every, waiting):
+                    raise Parked(_UNKNOWN)
         except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
             raise Parked(
                 "the bringer of a delivered transaction cannot say what it rests on"
             ) from gone
         if not all(tx in wanted for tx in await brought_in(brought)):
             raise MalformedBytes("earlier transactions", "others than those that were asked for")
-        if not brought.parts:
-            raise Parked("a delivered transaction consumes a state that its bringer does not hold")
         waiting = brought.parts + waiting
-        taken = await TakeTransactions(peer, waiting)
+        taken = await _take(flow, peer, waiting)
         if not taken.missing:
             return taken
     raise Parked("a delivered transaction rests on too many that are missing here")
@@ -128,10 +160,12 @@ class TakeDelivery:
         flow.progress("checking a delivered transaction")
         if len(first.parts) != 1:
             raise MalformedBytes("delivery", "it comes with one part")
-        taken = await TakeTransactions(session.counterparty, first.parts)
+        taken = await _take(flow, session.counterparty, first.parts)
         if taken.missing:
             taken = await resolve_transactions(flow, session.counterparty, first.parts, taken)
         post(flow, taken.letters)
+        if taken.ready:
+            await take_aside(flow)
         flow.progress("recorded")
         return Done()
 

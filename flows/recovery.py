@@ -4,13 +4,28 @@ from typing import ClassVar
 
 import msgspec
 
-from flows.delivery import Bring, brought_in, deliver
+from flows.consumed import see_consumed
+from flows.delivery import Bring, brought_in, deliver, take_aside
+from flows.enrolment_recall import recall_enrolments
 from flows.flow import FlowContext, FlowSession, Untrusted
-from flows.services import Done, FindSince, TakeRemembered, transaction_part
+from flows.retrying import until_answered
+from flows.services import (
+    BeginRecovery,
+    Done,
+    EndRecovery,
+    FindSince,
+    TakeRemembered,
+    transaction_part,
+)
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
 from states.state import TransactionId
+
+TRIES = (
+    10  # the peer may be restored itself meanwhile: the waits between add up to more than an hour
+)
+WAIT_MS = 10_000  # after the first try, then twice as long each time
 
 
 class Recall(
@@ -22,12 +37,22 @@ class Recall(
 
 
 class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
-    """Ask one peer for everything since a moment before the backup; twice is once, by id."""
+    """Ask one peer for everything since a moment before the backup; twice is once, by id.
+
+    Once for each peer is enough, in any order: what one brings waits for what it rests on until another brings that.
+    """
 
     peer: PartyField
     since: Millis
 
     async def call(self, flow: FlowContext) -> Done:
+        await BeginRecovery()
+        await until_answered(flow, lambda: self._recall(flow))
+        return await EndRecovery()
+
+    async def _recall(self, flow: FlowContext) -> None:
+        await recall_enrolments(flow, Party(self.peer))  # transactions are believed by them
+        await take_aside(flow)
         flow.progress("asking a peer for what this node has lost")
         session = flow.initiate(Party(self.peer), Remind.name, Recall(self.since))
         seen: dict[TransactionId, None] = {}
@@ -35,13 +60,16 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
             brought = await session.receive(Bring)
             page = await brought_in(brought)
             if not page:
-                return Done()
+                await see_consumed(flow, session.counterparty)
+                return await take_aside(flow)
             if any(tx in seen for tx in page):
                 raise MalformedBytes("earlier transactions", "one is brought twice")
             seen |= dict.fromkeys(page)
             remembered = await TakeRemembered(session.counterparty, brought.parts)
             for recorded in remembered.recorded:
                 deliver(flow, recorded, but=(session.counterparty,))
+            if remembered.ready:
+                await take_aside(flow)
 
 
 class Remind:

@@ -115,39 +115,67 @@ class Taken(msgspec.Struct, frozen=True, array_like=True, tag="taken"):
     """What became of transactions that somebody brought.
 
     Recorded if `missing` is empty; else nothing was recorded, because these states are not held here. `letters` are
-    notices that this node now owes others (an *in force since*, a withdrawal).
+    notices that this node now owes others (an *in force since*, a withdrawal). `ready`: something that was put aside
+    can be tried again (`TakeAside`). `unenrolled`: nothing was recorded, because no enrolment is known here of the
+    patient; its bringer may know it.
     """
 
     missing: tuple[StateRef, ...] = ()
     letters: tuple[Letter, ...] = ()
+    ready: bool = False
+    unenrolled: bool = False
 
 
 class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-transactions"):
     """Verify notarised transactions that a holder brought (parts holding proven/1) and record them, in order.
 
-    Raises a LedgerError for one that is refused. Twice is once, by id.
+    Raises a LedgerError for one that is refused; while this node recovers, one is put aside that lacks what may still
+    come. Twice is once, by id. `recalled`: the bringer has said which enrolments there are, and a patient without one
+    is refused as well.
     """
 
     answers: ClassVar[type[msgspec.Struct]] = Taken
     peer: Party
     parts: Parts
+    recalled: bool = False
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, tag="remembered"):
     """What a restored node has back, each with the holders to whom it may not have brought it before it was lost."""
 
     recorded: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=FETCH_MAX)]
+    ready: bool = False
+    """Something that was put aside can be tried again."""
 
 
 class TakeRemembered(Request[Remembered], frozen=True, array_like=True, tag="take-remembered"):
-    """Record what a peer brought to this node, which was restored; what is refused is left for another to bring.
+    """Record what a peer brought to this node, which was restored.
 
-    One peer may see less of a transaction than this node does, which must not keep it from all the others.
+    What lacks something that another peer may bring is put aside until then; what else is refused is left for another
+    to bring. One peer may see less of a transaction than this node does, which must not keep it from all the others.
     """
 
     answers: ClassVar[type[msgspec.Struct]] = Remembered
     peer: Party
     parts: Parts
+
+
+class TakeAside(Request[Remembered], frozen=True, array_like=True, tag="take-aside"):
+    """Try again what was put aside and has been waiting for what came since: as much as one answer holds."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Remembered
+
+
+class BeginRecovery(Request[Done], frozen=True, array_like=True, tag="begin-recovery"):
+    """The asking flow is about to ask its peer for all: until it has, what comes too early is put aside."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
+
+
+class EndRecovery(Request[Done], frozen=True, array_like=True, tag="end-recovery"):
+    """The asking flow has asked its peer for all. With the last such flow goes what is aside: nobody completes it."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):

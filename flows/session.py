@@ -107,17 +107,17 @@ class Context:
     def initiate(
         self, party: Party, responder: str, message: msgspec.Struct, parts: Parts = ()
     ) -> FlowSession:
-        session = Session(self, self._other(party), self._next_session())
-        self.sessions[session.id] = session
         opening = encode(Opening(self.tag, responder, encode(message)))
+        session = Session(self, self._other(party), self._next_session(opening))
+        self.sessions[session.id] = session
         self.post(session, Kind.INIT, opening, parts)
         return session
 
     def letter(
         self, party: Party, responder: str, message: msgspec.Struct, parts: Parts = ()
     ) -> None:
-        session = Session(self, self._other(party), self._next_session(), letter=True)
         opening = encode(Opening(self.tag, responder, encode(message)))
+        session = Session(self, self._other(party), self._next_session(opening), letter=True)
         self.post(session, Kind.LETTER, opening, parts)
 
     def progress(self, step: str) -> None:
@@ -150,8 +150,9 @@ class Context:
             raise FlowRefused("own-node", "a flow does not talk to its own node")
         return party
 
-    def _next_session(self) -> bytes:
-        # Derived, so that a replay names the same session; nobody else knows a flow's random id.
+    def _next_session(self, opening: bytes) -> bytes:
+        # Derived, so that a replay names the same session; nobody else knows a flow's random id. With what opens it:
+        # a flow that goes another way after a restore must not meet what it had begun under the same number.
         self._opened += 1
         number = self._opened.to_bytes(4, "big")
-        return tagged_hash("session", self.flow_id, number)[:SESSION_ID_SIZE]
+        return tagged_hash("session", self.flow_id, number, opening)[:SESSION_ID_SIZE]

@@ -16,6 +16,7 @@ from states.crypto.merkle import (
     prove,
     root_from,
     root_of,
+    split_hashes,
 )
 from states.encoding import Codec
 from states.errors import InvalidProof
@@ -106,16 +107,48 @@ class FilteredTransaction:
 
         Raises InvalidProof unless the proof has just that hash for just that position.
         """
-        mine = self.tearoff
-        spans = hidden_spans(self.layout.size, mine.positions)
-        alone = (position, position + 1)
-        at = spans.index(alone) * HASH_SIZE if alone in spans else -1
-        if at < 0 or mine.proof[at : at + HASH_SIZE] != leaf_hash(leaf):
+        mine, at = self.tearoff, self._place_of_hidden(position)
+        if at is None or mine.proof[at : at + HASH_SIZE] != leaf_hash(leaf):
             raise InvalidProof("tear-off", f"position {position} does not hide this leaf")
         shown = sorted([*zip(mine.positions, mine.leaves, strict=True), (position, leaf)])
         positions = tuple(each for each, _ in shown)
         proof = mine.proof[:at] + mine.proof[at + HASH_SIZE :]
         return Tearoff(positions, tuple(each for _, each in shown), proof)
+
+    def hidden(self, position: int) -> bytes | None:
+        """Return the leaf hash of a hidden component that lies beside shown ones; None for any other."""
+        at = self._place_of_hidden(position)
+        return None if at is None else self.tearoff.proof[at : at + HASH_SIZE]
+
+    def only_output(self, index: int) -> Tearoff:
+        """Return a tear-off that shows of all outputs and locks this one; IndexError if it is not shown."""
+        others = {
+            self.layout.position(group, each)
+            for group in (Group.OUTPUTS, Group.LOCKS)
+            for each in range(self.counts[group])
+            if each != index
+        }
+        mine = {self.layout.position(group, index) for group in (Group.OUTPUTS, Group.LOCKS)}
+        return self.narrowed({*mine, *(at for at in self.tearoff.positions if at not in others)})
+
+    def _place_of_hidden(self, position: int) -> int | None:
+        spans = hidden_spans(self.layout.size, self.tearoff.positions)
+        alone = (position, position + 1)
+        return spans.index(alone) * HASH_SIZE if alone in spans else None
+
+    def joined(self, other: "FilteredTransaction") -> Tearoff:
+        """Return a tear-off that shows all that either shows, of the same transaction; else raises InvalidProof."""
+        if other.id != self.id:
+            raise InvalidProof("tear-off", "of another transaction")
+        size, shown, known = self.layout.size, dict[int, bytes](), dict[tuple[int, int], bytes]()
+        for each in (self.tearoff, other.tearoff):
+            shown |= zip(each.positions, each.leaves, strict=True)
+            hashes = split_hashes(each.proof)
+            known |= zip(hidden_spans(size, each.positions), hashes, strict=True)
+        # What both hide and is largest lies beside something that one of them shows: its proof has just that hash.
+        positions = tuple(sorted(shown))
+        proof = b"".join(known[span] for span in hidden_spans(size, positions))
+        return Tearoff(positions, tuple(shown[position] for position in positions), proof)
 
 
 @lru_cache(4_096)

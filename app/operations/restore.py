@@ -1,6 +1,7 @@
 """A node made again from its backup: it tells its peers that it is not what it was, and asks each what it has lost."""
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -30,6 +31,7 @@ from app.operations.backup import (
 from app.operations.refusals import BackupRefused
 from app.storage.database import open_database, transaction
 from app.storage.flow_store import SqliteFlowStore
+from app.vault.aside import Aside
 from flows.recovery import Recover
 from states.identity import Party
 
@@ -102,17 +104,31 @@ def _begin_anew(folders: Folders, manifest: Manifest, keys: FileKeyStore) -> tup
     )
     db = open_database(folders.data / DATABASE)
     try:
-        # One transaction: a node with the new incarnation but without its questions would never ask.
-        with transaction(db):
-            incarnation = os.urandom(INCARNATION_BYTES)
-            SqliteFlowStore(db).new_incarnation(incarnation)
-            assembly = _assembly(folders, me, known, keys, db)
-            for peer in peers:
-                key = f"recover {incarnation.hex()} {peer}"
-                assembly.engine.start(Recover(peer, max(manifest.began - MARGIN_MS, 0)), key)
+        since = max(manifest.began - MARGIN_MS, 0)
+        begin_anew(db, lambda: _assembly(folders, me, known, keys, db), os.urandom, peers, since)
     finally:
         db.close()
     return peers
+
+
+def begin_anew(
+    db: Connection,
+    assemble: Callable[[], Assembly],
+    entropy: Callable[[int], bytes],
+    peers: Iterable[Party],
+    since: int,
+) -> Assembly:
+    """Give a restored database its new incarnation, and let a flow wait in it for each peer that asks it for all."""
+    # One transaction: a node with the new incarnation but without its questions would never ask, and what peers send
+    # before it has asked must not be refused for what they have not brought yet.
+    with transaction(db):
+        incarnation = entropy(INCARNATION_BYTES)
+        SqliteFlowStore(db).new_incarnation(incarnation)
+        assembly = assemble()
+        for peer in peers:
+            key = f"recover {incarnation.hex()} {peer}"
+            Aside.begin(db, assembly.engine.start(Recover(peer, since), key))
+    return assembly
 
 
 def _assembly(

@@ -24,6 +24,9 @@ class EnrolmentRow(SQLModel, table=True):
     local: str
     authority: bytes  # Policy, encoded
     signed: bytes | None = None  # SignedEnrolment; None while an agent waits for the custodian
+    keepsake: bytes | None = (
+        None  # at an agent: the custodian's; None as long as it has not said that it kept it
+    )
     from_time: int = 0
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from flows.consumed import ShowConsumed
 from flows.delivery import GiveTransactions, TakeDelivery
 from flows.notary_change import ChangeNotary, NoteEntry
 from flows.recovery import Recover, Remind
@@ -34,7 +35,9 @@ class Conversations:
 
 SUBJECTS = (
     Conversations(
-        "ledger", (Recover, ChangeNotary), (TakeDelivery, GiveTransactions, Remind, NoteEntry)
+        "ledger",
+        (Recover, ChangeNotary),
+        (TakeDelivery, GiveTransactions, ShowConsumed, Remind, NoteEntry),
     ),
     Conversations("enrolment", enrolment.FLOWS, enrolment.RESPONDERS),
     Conversations("record", record.FLOWS, record.RESPONDERS),

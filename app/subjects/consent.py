@@ -87,7 +87,19 @@ class ConsentSubject:
             ref = StateRef(ledger.id, opening.output)
             self._ground.locks.learn_opening(step, ref, opening.salt, opening.policy_digest)
         letters = self._statements.record(step, verified, seq, self.contract.name)
+        self._learn_names(step, ledger)
         return letters + self._deciding.consequences(step, verified.checked.ledger)
+
+    def _learn_names(self, step: Step, ledger: LedgerTransaction) -> None:
+        """At the agent: the name that a grantee was told of the patient is the one that it is always told."""
+        for index, consent in ledger.outputs_of(Consent):
+            found = self._statements.find(step.unit, StateRef(ledger.id, index))
+            if consent.agent != self._ground.me or found is None or found.patient is None:
+                continue
+            for _, named in ledger.seals_of(SubjectAt):
+                if named.party == consent.grantee:
+                    party, patient = Party(named.party), PatientId(named.patient)
+                    self._enrolments.learn_pairwise(step.unit, party, found.patient, patient)
 
     # -- what the agent's flows ask -------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement, Statements
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
-from app.vault.reader import NotHeld
+from app.vault.reader import BasisNotHeld, PartlyShown
 from app.vault.subject import Holders, Step
 from flows.flow import FlowRefused
 from flows.notices import Letter
@@ -51,7 +51,7 @@ from states.subjects.disclosure import (
     seal_places,
 )
 from states.tearoff import Tearoff
-from states.verifier import CheckedTransaction, IncompleteTransaction, VerifiedTransaction
+from states.verifier import CheckedTransaction, VerifiedTransaction
 
 NUMBER_SIZE = 16
 ITEMS_MAX = 1_000  # a transaction with them stays within an envelope
@@ -122,9 +122,11 @@ class DisclosureSubject:
         """
         del step
         if not checked.filtered.is_complete(Group.SEALED):
-            raise IncompleteTransaction("a disclosure is brought without all that its holders read")
-        if any(item.held is None for item in checked.ledger.references):
-            raise NotHeld("the consent of a disclosure is not held here")
+            why = "a disclosure is brought without all that its holders read"
+            raise PartlyShown(why, checked.ledger.id)
+        for item in checked.ledger.references:
+            if item.held is None:
+                raise BasisNotHeld("the consent of a disclosure is not held here", item.ref.tx)
 
     def judge(self, step: Step, checked: CheckedTransaction, peer: Party, number: bytes) -> Tearoff:
         """At the recipient: a proposal is what the request with this number asked for, and no more."""

@@ -1,6 +1,6 @@
 """Enrolments and the staff directory of a node: who is whose patient, and by which key she speaks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from sqlite3 import Connection
 
 from sqlalchemy import bindparam, null, or_, select, update
@@ -11,6 +11,8 @@ from app.keystore.signers import HandleSigner
 from app.rows.tables import ENROLMENT_TABLES, EnrolmentRow, OfferRow, PractitionerRow
 from app.storage.statements import creation, sql, table_of
 from app.vault.ground import Ground
+from app.vault.reader import NotEnrolled
+from app.vault.statements import HAS_COME
 from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.services import Done
@@ -19,12 +21,15 @@ from flows.subjects.enrolment import (
     AcceptEnrolment,
     Application,
     Apply,
+    ConfirmKept,
     CustodianSigned,
     EnrolmentOffer,
     JudgeApplication,
     KeepEnrolment,
+    Kept,
     LookUp,
     MakeOffer,
+    NoteKept,
     Practitioner,
     Practitioners,
 )
@@ -33,31 +38,43 @@ from states.crypto.policy import One
 from states.crypto.signatures import Signer, sign_evidence
 from states.encoding import encode
 from states.enrolment import SIGNED_ENROLMENT, Enrolment, SignedEnrolment, check_enrolment
-from states.errors import LedgerError
 from states.identity import Party, PatientId
 
 OFFER_MS = 15 * 60_000
 CODE_SIZE = 16
 OFFER_AAD = b"enrolment-offer"
+KEEPSAKE_STEP = 64  # bytes: a keepsake tells its holder nearly nothing of the length of a name
 
 _ENROLMENT, _OFFER = table_of(EnrolmentRow), table_of(OfferRow)
 _STAFF = table_of(PractitionerRow)
 _ADD_ENROLMENT = sql(insert(_ENROLMENT).prefix_with("OR IGNORE"))
 _BY_PATIENT = sql(
-    select(_ENROLMENT.c.signed, _ENROLMENT.c.local).where(
+    select(_ENROLMENT.c.signed, _ENROLMENT.c.local, _ENROLMENT.c.keepsake).where(
         _ENROLMENT.c.patient == bindparam("patient"),
         _ENROLMENT.c.custodian == bindparam("custodian"),
     )
 )
 _BY_LOCAL = sql(
-    select(_ENROLMENT.c.patient, _ENROLMENT.c.signed, _ENROLMENT.c.authority).where(
+    select(_ENROLMENT.c.patient, _ENROLMENT.c.signed, _ENROLMENT.c.keepsake)
+    .where(
         _ENROLMENT.c.local == bindparam("local"), _ENROLMENT.c.custodian == bindparam("custodian")
     )
+    .order_by(_ENROLMENT.c.keepsake.is_(None), _ENROLMENT.c.signed.is_(None), _ENROLMENT.c.patient)
 )
 _SIGNED = sql(
     update(_ENROLMENT)
     .where(_ENROLMENT.c.patient == bindparam("id"), _ENROLMENT.c.custodian == bindparam("at"))
     .values(signed=bindparam("signed"), from_time=bindparam("from_time"))
+)
+_HERE = sql(
+    select(_ENROLMENT.c.patient).where(
+        _ENROLMENT.c.custodian == bindparam("me"), _ENROLMENT.c.signed.is_not(None)
+    )
+)
+_KEPT = sql(
+    update(_ENROLMENT)
+    .where(_ENROLMENT.c.patient == bindparam("id"), _ENROLMENT.c.custodian == bindparam("at"))
+    .values(keepsake=bindparam("given"))
 )
 _ADD_OFFER = sql(insert(_OFFER))
 _GET_OFFER = sql(
@@ -99,10 +116,6 @@ _STAFF_BY_ID = sql(
 )
 
 
-class NotEnrolled(LedgerError):
-    """No live enrolment is known here for this patient at this custodian."""
-
-
 class Enrolments:
     """The enrolments of this node, whichever side it is on."""
 
@@ -121,18 +134,30 @@ class Enrolments:
     def of_patient(
         self, db: Connection, custodian: Party, patient: PatientId
     ) -> tuple[Enrolment, str]:
-        """Return the live enrolment of a pairwise id, and this node's own name of her; raises NotEnrolled."""
+        """Return the enrolment of a pairwise id that both signed, and this node's own name of her; raises NotEnrolled.
+
+        An agent believes what comes by it before it has heard that the custodian kept it: whoever brings it knows.
+        """
         row = db.execute(_BY_PATIENT, {"patient": patient, "custodian": custodian}).fetchone()
         if row is None or row[0] is None:
-            raise NotEnrolled(f"no patient {patient.hex()[:8]} is enrolled at {custodian}")
+            why = f"no patient {patient.hex()[:8]} is enrolled at {custodian}"
+            raise NotEnrolled(why, enrolment_id(custodian, patient))
         return SIGNED_ENROLMENT.decode(row[0]).enrolment, row[1]
 
     def of_local(self, db: Connection, custodian: Party, local: str) -> Enrolment:
-        """Return the live enrolment of a patient by this node's own name of her; raises NotEnrolled."""
-        for _, signed, _ in db.execute(_BY_LOCAL, {"local": local, "custodian": custodian}):
-            if signed is not None:
+        """Return the live enrolment of a patient by this node's own name of her; raises NotEnrolled.
+
+        At an agent it lives when the custodian has said that it kept it: a statement by any other reaches nobody.
+        """
+        for _, signed, keepsake in db.execute(_BY_LOCAL, {"local": local, "custodian": custodian}):
+            if signed is not None and (custodian == self.me or keepsake is not None):
                 return SIGNED_ENROLMENT.decode(signed).enrolment
         raise NotEnrolled(f"the patient is not enrolled at {custodian}")
+
+    def patients_here(self, db: Connection) -> Iterator[PatientId]:
+        """Yield the names between this custodian and the agents of all its patients."""
+        for (patient,) in db.execute(_HERE, {"me": self.me}).fetchall():
+            yield PatientId(patient)
 
     def name_of(self, db: Connection, patient: PatientId) -> str | None:
         """Return this custodian's own name of a patient whom another knows by this id, if she is enrolled here."""
@@ -172,22 +197,68 @@ class Enrolments:
         if row is not None:
             return PatientId(row[0])
         patient = self.draw_patient()
-        authority = One(self.authority(bytes.fromhex(local), party).key)
-        db.execute(
-            _ADD_ENROLMENT,
-            {
-                "patient": patient,
-                "custodian": party,
-                "agent": self.me,
-                "local": local,
-                "authority": encode(authority),
-                "signed": None,
-                "from_time": 0,
-            },
-        )
+        self._add_pairwise(db, party, local, patient)
         return patient
 
+    def learn_pairwise(self, db: Connection, party: Party, local: str, patient: PatientId) -> None:
+        """Take over an id that a patient's own statement names, where a restored agent forgot that it drew it."""
+        if db.execute(_BY_LOCAL, {"local": local, "custodian": party}).fetchone() is None:
+            self._add_pairwise(db, party, local, patient)
+
+    def _add_pairwise(self, db: Connection, party: Party, local: str, patient: PatientId) -> None:
+        authority = One(self.authority(bytes.fromhex(local), party).key)
+        self._add(db, (party, patient, self.me), local, encode(authority))
+
+    @staticmethod
+    def _add(db: Connection, names: tuple[str, bytes, str], local: str, authority: bytes) -> None:
+        custodian, patient, agent = names
+        row = {"patient": patient, "custodian": custodian, "agent": agent, "local": local}
+        unsigned = {"signed": None, "keepsake": None, "from_time": 0}
+        db.execute(_ADD_ENROLMENT, row | {"authority": authority} | unsigned)
+
+    # -- both sides ----------------------------------------------------------------------------------
+
+    def keep(self, step: Step, signed: SignedEnrolment, local: str, keepsake: bytes | None) -> None:
+        """Keep an enrolment that was checked, under this node's own name of the patient."""
+        enrolment = signed.enrolment
+        names = enrolment.custodian, enrolment.patient, enrolment.agent
+        self._add(step.unit, names, local, encode(enrolment.authority))
+        what = {"id": enrolment.patient, "at": enrolment.custodian}
+        step.unit.execute(
+            _SIGNED, what | {"signed": encode(signed), "from_time": enrolment.from_time}
+        )
+        if keepsake is not None:
+            step.unit.execute(_KEPT, what | {"given": keepsake})
+        custodian, patient = Party(enrolment.custodian), PatientId(enrolment.patient)
+        step.unit.execute(HAS_COME, {"what": enrolment_id(custodian, patient)})
+        step.unit.execute(HAS_COME, {"what": any_enrolment(custodian)})
+
     # -- the custodian's side ----------------------------------------------------------------------
+
+    def keepsake(self, signed: SignedEnrolment, local: str) -> bytes:
+        """Return this custodian's own name of a patient, sealed for itself and bound to the enrolment that it keeps."""
+        said = local.encode()
+        padded = len(said).to_bytes(2, "big") + said
+        padded += bytes(-len(padded) % KEEPSAKE_STEP)
+        return self._keys.wrap_at_rest(padded, _keepsake_aad(signed))
+
+    def open_keepsake(self, signed: SignedEnrolment, keepsake: bytes) -> str:
+        """Return the name in a keepsake; WrapRefused unless this custodian made it when it kept this enrolment."""
+        padded = self._keys.unwrap_at_rest(keepsake, _keepsake_aad(signed))
+        return padded[2 : 2 + int.from_bytes(padded[:2], "big")].decode()
+
+    def check_free(self, step: Step, local: str, wanted: Enrolment) -> None:
+        """One live enrolment a patient, and one patient a pairwise id; the same one again changes nothing.
+
+        Whoever has a code may name any id: without this it would take over the enrolment that has it. Raises
+        FlowRefused.
+        """
+        names = {"patient": wanted.patient, "local": local, "custodian": self.me}
+        for patient, other, signed in step.unit.execute(_RIVALS, names).fetchall():
+            live = None if signed is None else SIGNED_ENROLMENT.decode(signed).enrolment
+            same = live is None or (live.authority, live.agent) == (wanted.authority, wanted.agent)
+            if (patient, other) != (wanted.patient, local) or not same:
+                raise FlowRefused("enrolled", "the patient has a live enrolment here")
 
     def make_offer(self, step: Step, request: MakeOffer) -> EnrolmentOffer:
         code, until = self._entropy(CODE_SIZE), step.now + OFFER_MS
@@ -223,6 +294,8 @@ class EnrolmentHandlers:
         handlers.on(JudgeApplication, self.judge)
         handlers.on(AcceptEnrolment, self.accept)
         handlers.on(KeepEnrolment, self.keep)
+        handlers.on(NoteKept, self.note_kept)
+        handlers.on(ConfirmKept, self.confirm_kept)
 
     def apply(self, step: Step, request: Apply) -> Application:
         """See Apply. The pairwise id is drawn once for a patient and custodian."""
@@ -241,24 +314,12 @@ class EnrolmentHandlers:
         enrolment = Enrolment(
             self._book.me, application.patient, application.authority, request.agent, step.now
         )
-        self._check_free(step, row[0], enrolment)
+        self._book.check_free(step, row[0], enrolment)
         step.unit.execute(_USE_OFFER, {"hash": digest, "used_by": application.patient})
         network = self._ground.in_force(step.now).network
         return CustodianSigned(
             enrolment, sign_evidence(self._ground.identity, network, encode(enrolment))
         )
-
-    def _check_free(self, step: Step, local: str, wanted: Enrolment) -> None:
-        """One live enrolment a patient, and one patient a pairwise id; the same one again changes nothing.
-
-        Whoever has a code may name any id: without this it would take over the enrolment that has it.
-        """
-        names = {"patient": wanted.patient, "local": local, "custodian": self._book.me}
-        for patient, other, signed in step.unit.execute(_RIVALS, names).fetchall():
-            live = None if signed is None else SIGNED_ENROLMENT.decode(signed).enrolment
-            same = live is None or (live.authority, live.agent) == (wanted.authority, wanted.agent)
-            if (patient, other) != (wanted.patient, local) or not same:
-                raise FlowRefused("enrolled", "the patient has a live enrolment here")
 
     def accept(self, step: Step, request: AcceptEnrolment) -> SignedEnrolment:
         """See AcceptEnrolment."""
@@ -272,10 +333,14 @@ class EnrolmentHandlers:
         patient = sign_evidence(signer, parameters.network, encode(enrolment))
         signed = SignedEnrolment(enrolment, request.signed.custodian, (patient,))
         check_enrolment(signed, parameters, self._ground.directory)
-        self._keep(step, signed)
+        known = step.unit.execute(
+            _BY_PATIENT, {"patient": enrolment.patient, "custodian": enrolment.custodian}
+        ).fetchone()
+        if known is None or known[2] is None:  # else what was kept stays, until this one is
+            self._book.keep(step, signed, request.patient.hex(), None)
         return signed
 
-    def keep(self, step: Step, request: KeepEnrolment) -> Done:
+    def keep(self, step: Step, request: KeepEnrolment) -> Kept:
         """See KeepEnrolment."""
         parameters = self._ground.in_force(step.now)
         enrolment = check_enrolment(request.signed, parameters, self._ground.directory)
@@ -284,33 +349,39 @@ class EnrolmentHandlers:
         offered = step.unit.execute(_USED_FOR, {"patient": enrolment.patient}).fetchone()
         if offered is None:
             raise FlowRefused("code", "no one-time code was used for this patient")
-        self._check_free(step, offered[0], enrolment)
-        row = {
-            "patient": enrolment.patient,
-            "custodian": self._book.me,
-            "agent": enrolment.agent,
-            "local": offered[0],
-            "authority": encode(enrolment.authority),
-            "signed": None,
-            "from_time": 0,
-        }
-        step.unit.execute(_ADD_ENROLMENT, row)
-        self._keep(step, request.signed)
+        self._book.check_free(step, offered[0], enrolment)
+        self._book.keep(step, request.signed, offered[0], None)
+        return Kept(self._book.keepsake(request.signed, offered[0]))
+
+    def note_kept(self, step: Step, request: NoteKept) -> Done:
+        """See NoteKept."""
+        self._book.keep(step, request.signed, request.patient.hex(), request.kept.keepsake)
         return Done()
 
-    @staticmethod
-    def _keep(step: Step, signed: SignedEnrolment) -> None:
-        enrolment = signed.enrolment
-        step.unit.execute(
-            _SIGNED,
-            {
-                "id": enrolment.patient,
-                "at": enrolment.custodian,
-                "signed": encode(signed),
-                "from_time": enrolment.from_time,
-            },
-        )
+    def confirm_kept(self, step: Step, request: ConfirmKept) -> Done:
+        """See ConfirmKept."""
+        what = {"patient": request.patient, "custodian": request.custodian}
+        row = step.unit.execute(_BY_PATIENT, what).fetchone()
+        if row is None or row[2] is None:
+            raise FlowRefused(
+                "not-kept", "the custodian has lost it; ask for a new code at its desk"
+            )
+        return Done()
+
+
+def enrolment_id(custodian: Party, patient: PatientId) -> bytes:
+    """Return by what a refusal names an enrolment that may still come."""
+    return tagged_hash("enrolment-id", custodian.encode() + patient)
+
+
+def any_enrolment(custodian: Party) -> bytes:
+    """Return by what a refusal names that one of a custodian's enrolments may still come, it cannot say which."""
+    return tagged_hash("enrolment-any", custodian.encode())
 
 
 def _code_hash(code: bytes) -> bytes:
     return tagged_hash("enrolment-code", code)
+
+
+def _keepsake_aad(signed: SignedEnrolment) -> bytes:
+    return tagged_hash("enrolment-keepsake", encode(signed))

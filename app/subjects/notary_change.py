@@ -12,7 +12,7 @@ from app.vault.ground import Ground
 from app.vault.locks import OWN
 from app.vault.reader import NotHeld
 from app.vault.statements import ADD_ENTRY
-from app.vault.subject import Holders, Step
+from app.vault.subject import FORMER, Holders, Step
 from app.vault.vault import NotConcerned
 from flows.notary_change import BuildNotaryChange, KeepEntry
 from flows.notices import Letter
@@ -71,10 +71,12 @@ class NotaryChangeSubject:
     # -- what the vault asks -------------------------------------------------------------------------
 
     def holders(self, step: Step, ledger: LedgerTransaction) -> Holders:
-        """Whoever holds the state that moves."""
+        """Whoever holds the state that moves, but who has passed it on before."""
         holders: dict[Party, frozenset[str]] = {}
         for item in ledger.inputs:
-            holders |= self._ground.vault.holders_of(step.unit, item.ref.tx)
+            for party, roles in self._ground.vault.holders_of(step.unit, item.ref.tx).items():
+                if roles - FORMER:
+                    holders[party] = roles - FORMER
         return holders
 
     def accept(self, step: Step, checked: CheckedTransaction) -> None:

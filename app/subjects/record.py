@@ -12,7 +12,6 @@ from app.rows.tables import (
     BatchRow,
     DisclosureItemRow,
     DisclosureRow,
-    IntroductionRow,
     RecordRow,
 )
 from app.storage.statements import creation, sql, table_of
@@ -50,7 +49,6 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 BATCH_MAX = 1_000  # records a transaction: it stays within an envelope
 
 _BATCH, _RECORD = table_of(BatchRow), table_of(RecordRow)
-_INTRODUCTION = table_of(IntroductionRow)
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
 ADD_BATCH = sql(insert(_BATCH))
 _GET_BATCH = sql(
@@ -86,11 +84,6 @@ _END_RECORD = sql(
     update(_RECORD)
     .where(_RECORD.c.tx == bindparam("id"), _RECORD.c.idx == bindparam("index"))
     .values(consumed_seq=bindparam("seq"))
-)
-_INTRODUCED = sql(
-    select(_INTRODUCTION.c.agent, _INTRODUCTION.c.comes).where(
-        _INTRODUCTION.c.record_tx == bindparam("tx"), _INTRODUCTION.c.record_idx == bindparam("idx")
-    )
 )
 _DISCLOSED_TO = sql(
     select(_ITEM.c.tx, _DISCLOSURE.c.recipient)
@@ -180,11 +173,13 @@ class RecordSubject:
         ref = ledger.inputs[0].ref
         ((_, new),) = ledger.outputs_of(MedicalRecord)
         holders = {new.custodian: frozenset({"custodian"})}
-        introduced = step.unit.execute(_INTRODUCED, {"tx": ref.tx, "idx": ref.index}).fetchone()
-        if introduced is not None and new.custodian == self.me:
+        old = ledger.inputs_of(MedicalRecord)
+        named = [name.patient for _, name in ledger.seals_of(SubjectAt) if name.party == self.me]
+        if new.custodian == self.me and old and named:
+            enrolment, _ = self._enrolments.of_patient(step.unit, self.me, named[0])
             return holders | {
-                Party(introduced[0]): frozenset({"agent"}),
-                Party(introduced[1]): frozenset({"former-custodian"}),
+                enrolment.agent: frozenset({"agent"}),
+                old[0].custodian: frozenset({"former-custodian"}),
             }
         row = step.unit.execute(_GET_RECORD, {"tx": ref.tx, "idx": ref.index}).fetchone()
         if row is None or row[0] is None:

@@ -11,7 +11,7 @@ from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
-from app.vault.reader import NotHeld
+from app.vault.reader import NotHeld, PartlyShown
 from app.vault.subject import Step
 from app.vault.vault import NotConcerned
 from flows.flow import FlowRefused
@@ -32,7 +32,7 @@ from states.subjects.pinned import check_pinned, named_patient
 from states.subjects.restriction import SEAL_PLACES as _RESTRICTION_SEALS
 from states.subjects.restriction import Restriction
 from states.subjects.terms import Exceptions, SubjectAt, Terms
-from states.verifier import CheckedTransaction, IncompleteTransaction, VerifiedTransaction
+from states.verifier import CheckedTransaction, VerifiedTransaction
 
 _ROW, _IN_FORCE = table_of(StatementRow), table_of(InForceRow)
 _ADD = sql(insert(_ROW))
@@ -138,9 +138,8 @@ class Statements:
             mine = _role_in(new, self.me)
             places = _CONSENT_SEALS if isinstance(new, Consent) else _RESTRICTION_SEALS
             if any(mine in place.readers and at not in shown for at, place in enumerate(places)):
-                raise IncompleteTransaction(
-                    "a statement is brought without all that its holder reads"
-                )
+                why = "a statement is brought without all that its holder reads"
+                raise PartlyShown(why, ledger.id)
         for _, new in _outputs(ledger):
             if self.me in (new.custodian, new.agent):
                 patient = named_patient(ledger, new.custodian)

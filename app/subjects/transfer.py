@@ -8,11 +8,11 @@ from sqlalchemy.dialects.sqlite import insert
 from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
-from app.subjects.enrolment import Enrolments, NotEnrolled
-from app.vault.drafts import NONCE_SIZE, Output, Saying
+from app.subjects.enrolment import Enrolments, any_enrolment
+from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
-from app.vault.reader import NotHeld, for_roles
+from app.vault.reader import NotEnrolled, NotHeld, PartlyShown, for_roles
 from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.services import Done, Held
@@ -33,7 +33,7 @@ from states.crypto.policy import One
 from states.encoding import encode
 from states.groups import Group
 from states.identity import Party, PatientId
-from states.lock import LOCK
+from states.lock import LOCK, SpendLock
 from states.signed import PROVEN_TRANSACTION, ProvenTransaction
 from states.state import StateRef
 from states.subjects.content import CONTENT
@@ -148,16 +148,41 @@ class Transfers:
             raise FlowRefused("not-yours", "the record is another custodian's")
         self._check_new(step, offered, PatientId(introduction[1]))
         self._ground.vault.see(step, ref, verified.checked.ledger.outputs[ref.index].state)
-        subject = SubjectAt(self.me, PatientId(introduction[1]))
-        place = seal_places(RecordTransfer(), 1)[SUBJECT_SEAL]
-        sealed = OpenSeal(place.holds(encode(subject)), self._ground.entropy(NONCE_SIZE))
-        leaf, lock = seal_leaf(sealed), self._ground.locks.make(step)
+        lock = self._ground.locks.make(step)
+        leaf = self._name_leaf(PatientId(introduction[1]), lock)
         row = {"which": request.offer.token, "tx": ref.tx, "idx": ref.index}
         step.unit.execute(_SET_OFFERED, row | {"sealed": leaf, "made": encode(lock)})
         epoch, keys = epoch_of(step.now), self._ground.keys
         if epoch not in keys.epochs():
             keys.new_epoch(epoch)
         return Acceptance(lock, leaf_hash(leaf), epoch, keys.epoch_public(epoch))
+
+    def _name_leaf(self, patient: PatientId, lock: SpendLock) -> bytes:
+        """Return this custodian's sealed name of a patient, whose nonce it can make again from any copy of the lock."""
+        place = seal_places(RecordTransfer(), 1)[SUBJECT_SEAL]
+        sealed = place.holds(encode(SubjectAt(self.me, patient)))
+        return seal_leaf(OpenSeal(sealed, self._ground.locks.nonce_beside(lock)))
+
+    def reveal(self, step: Step, checked: CheckedTransaction) -> Tearoff:
+        """Show to a new custodian that has lost it the name that it had sealed itself, in a transfer that others bring.
+
+        Raises NotYet as long as none of its patients fits: her enrolment may have to come back first.
+        """
+        ledger, filtered = checked.ledger, checked.filtered
+        new = [record for _, record in ledger.outputs_of(MedicalRecord)]
+        if not isinstance(ledger.commands[0].data, RecordTransfer) or new[0].custodian != self.me:
+            return filtered.tearoff
+        if filtered.component(Group.SEALED, 0) is None:
+            raise PartlyShown("a transfer is brought without what the record is", ledger.id)
+        place = filtered.layout.position(Group.SEALED, SUBJECT_SEAL)
+        lock, sought = ledger.locks[0], filtered.hidden(place)
+        if sought is None or not self._ground.locks.is_mine(step.unit, lock):
+            return filtered.tearoff
+        for patient in self._enrolments.patients_here(step.unit):
+            leaf = self._name_leaf(patient, lock)
+            if leaf_hash(leaf) == sought:
+                return filtered.revealing(place, leaf)
+        raise NotEnrolled("a transfer names no patient of this custodian", any_enrolment(self.me))
 
     def _check_new(self, step: Step, offered: MedicalRecord, patient: PatientId) -> None:
         """Refuse bytes that this custodian keeps for another patient: her key could be found by this one's record."""
@@ -189,13 +214,7 @@ class Transfers:
         proven = self._ground.vault.transaction(step.unit, request.record.tx)
         assert isinstance(proven, ProvenTransaction), "a live record's transaction is notarised"
         filtered = open_tearoff(for_roles(open_tearoff(proven.tearoff), frozenset()))
-        others = {
-            filtered.layout.position(group, index)
-            for group in (Group.OUTPUTS, Group.LOCKS)
-            for index in range(filtered.counts[group])
-            if index != request.record.index
-        }
-        shown = filtered.narrowed(at for at in filtered.tearoff.positions if at not in others)
+        shown = filtered.only_output(request.record.index)
         return Part(
             step.put_part(encode(ProvenTransaction(shown, proven.signatures, proven.receipt)))
         )

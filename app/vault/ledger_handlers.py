@@ -3,14 +3,18 @@
 from collections.abc import Iterable
 from sqlite3 import Connection
 
+from app.vault.aside import Aside
+from app.vault.reader import NotEnrolled
 from app.vault.subject import Step
 from app.vault.vault import Vault
 from flows.envelope import ENVELOPE_BYTES_MAX
 from flows.services import (
     FETCH_MAX,
     AddSignatures,
+    BeginRecovery,
     Done,
     Drop,
+    EndRecovery,
     FindHeldBy,
     FindSince,
     Found,
@@ -24,6 +28,7 @@ from flows.services import (
     Recorded,
     Remembered,
     Signatures,
+    TakeAside,
     Taken,
     TakeRemembered,
     TakeTransactions,
@@ -43,6 +48,7 @@ class LedgerHandlers:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self._aside = Aside(vault)
 
     def register(self, handlers: Handlers[Connection]) -> None:
         """Let this vault answer the ledger's requests."""
@@ -54,6 +60,9 @@ class LedgerHandlers:
         handlers.on(Drop, self.drop)
         handlers.on(TakeTransactions, self.take)
         handlers.on(TakeRemembered, self.take_remembered)
+        handlers.on(TakeAside, self.take_aside)
+        handlers.on(BeginRecovery, self.begin_recovery)
+        handlers.on(EndRecovery, self.end_recovery)
         handlers.on(FindHeldBy, self.find_held_by)
         handlers.on(FindSince, self.find_since)
         handlers.on(IdsOf, self.ids_of)
@@ -84,22 +93,52 @@ class LedgerHandlers:
         return Done()
 
     def take(self, step: Step, request: TakeTransactions) -> Taken:
+        """See TakeTransactions."""
         parts = [part_of(step, part) for part in request.parts]
-        return self._vault.take(step, request.peer, parts)
+        taken = Taken()
+        step.unit.execute("SAVEPOINT brought")
+        try:
+            taken = self._vault.take(step, request.peer, parts)
+        except LedgerError as refused:
+            step.unit.execute("ROLLBACK TO brought")
+            if isinstance(refused, NotEnrolled) and not request.recalled:
+                return Taken(unenrolled=True)
+            waits = self._aside.is_open(step.unit) and len(parts) == 1
+            if not waits or not self._aside.put(step, request.peer, parts[0], refused):
+                raise
+        finally:
+            step.unit.execute("RELEASE brought")
+        return Taken(taken.missing, taken.letters, self._aside.has_ready(step.unit))
 
     def take_remembered(self, step: Step, request: TakeRemembered) -> Remembered:
         """See TakeRemembered: each by itself, in order."""
         recorded: list[Recorded] = []
         for part in request.parts:
+            data = part_of(step, part)
             step.unit.execute("SAVEPOINT remembered")
             try:
-                found = self._vault.remember(step, request.peer, part_of(step, part))
+                found = self._vault.remember(step, (request.peer,), data)
                 recorded += () if found is None else (found,)
-            except LedgerError:
+            except LedgerError as refused:
                 step.unit.execute("ROLLBACK TO remembered")
+                self._aside.put(step, request.peer, data, refused)
             finally:
                 step.unit.execute("RELEASE remembered")
-        return Remembered(tuple(recorded))
+        return Remembered(tuple(recorded), self._aside.has_ready(step.unit))
+
+    def take_aside(self, step: Step, request: TakeAside) -> Remembered:
+        del request
+        return self._aside.take(step)
+
+    def begin_recovery(self, step: Step, request: BeginRecovery) -> Done:
+        del request
+        self._aside.begin(step.unit, step.flow_id)
+        return Done()
+
+    def end_recovery(self, step: Step, request: EndRecovery) -> Done:
+        del request
+        self._aside.end(step.unit, step.flow_id)
+        return Done()
 
     def find_held_by(self, step: Step, request: FindHeldBy) -> Found:
         found = [

@@ -8,6 +8,7 @@ from app.vault.reader import NotHeld
 from app.vault.statements import ADD_LOCK, ADD_OPENING, GET_ENTRIES, GET_LOCK, GET_OPENING
 from app.vault.subject import Step
 from app.vault.vault import Vault
+from states.crypto.hashes import tagged_hash
 from states.crypto.keys import Key
 from states.crypto.policy import One, policy_digest
 from states.crypto.signatures import Signer
@@ -69,6 +70,14 @@ class Locks:
         if owner != OWN:
             step.unit.execute(ADD_LOCK, {"label": label, "owner": owner})
         return make_lock(label, lock.salt, One(lock.signer.key))
+
+    def nonce_beside(self, lock: SpendLock) -> bytes:
+        """Return a secret nonce for a sealed component that goes with a lock of this node's making.
+
+        It comes from the same secret under a label that no lock has, so opening the lock does not tell it.
+        """
+        label = tagged_hash("nonce-beside", lock.label)[:LABEL_SIZE]
+        return self._keys.derive_lock(label, None).salt
 
     def opening_of(self, db: Connection, lock: SpendLock) -> tuple[bytes, bytes]:
         """Return (salt, policy digest) of a lock of this node's making, for those who may refer to it."""

@@ -10,9 +10,13 @@ from states.verifier import VerifiedTransaction
 CREATED, CONSUMED = 0, 1
 
 
-def move_states(db: Connection, verified: VerifiedTransaction, seq: int) -> None:
-    """Consume and create as transaction number `seq`, inside the open transaction."""
+def move_states(db: Connection, verified: VerifiedTransaction, seq: int, *, followed: bool) -> None:
+    """Consume and create as transaction number `seq`, inside the open transaction.
+
+    Where this node will not hear what becomes of the outputs, none is `followed`: it could never say that one lives.
+    """
     ledger = verified.checked.ledger
+    outputs = ledger.outputs if followed else {}
     consumed = [item for item in ledger.inputs if _is_here(db, item.ref, ledger.id)]
     db.executemany(
         CONSUME,
@@ -33,7 +37,7 @@ def move_states(db: Connection, verified: VerifiedTransaction, seq: int) -> None
                 "consumed_seq": None,
                 "consumed_by": None,
             }
-            for index, output in ledger.outputs.items()
+            for index, output in outputs.items()
         ],
     )
     ended = [
@@ -41,7 +45,7 @@ def move_states(db: Connection, verified: VerifiedTransaction, seq: int) -> None
         for item in consumed
         if item.held is not None
     ]
-    created = [(CREATED, ledger.id, i, o.state.contract) for i, o in ledger.outputs.items()]
+    created = [(CREATED, ledger.id, i, o.state.contract) for i, o in outputs.items()]
     db.executemany(
         ADD_UPDATE,
         [

@@ -26,6 +26,7 @@ from states.sealed import SEALED
 from states.signed import ProvenTransaction, SignedTransaction
 from states.state import TRANSACTION_STATE, StateRef, TransactionState
 from states.tearoff import FilteredTransaction, Tearoff
+from states.verifier import IncompleteTransaction
 
 SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
     tuple[TransactionSignature, ...], "signatures"
@@ -34,6 +35,26 @@ SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
 
 class NotHeld(LedgerError):
     """The vault has no such transaction, or not in the state that was asked for."""
+
+
+class NotYet(LedgerError):
+    """Refused for want of something that may still come: `awaits` names it (a transaction's id, an enrolment's)."""
+
+    def __init__(self, why: str, awaits: bytes = b"") -> None:
+        super().__init__(why)
+        self.awaits = awaits
+
+
+class BasisNotHeld(NotHeld, NotYet):
+    """A transaction rests on another that is not recorded here."""
+
+
+class PartlyShown(NotYet, IncompleteTransaction):
+    """A transaction is brought without all that this node reads of it: others may show the rest."""
+
+
+class NotEnrolled(NotYet):
+    """No live enrolment is known here for this patient at this custodian."""
 
 
 _Row = tuple[int, bytes, bytes, str | None, int, int | None]
@@ -131,6 +152,10 @@ class VaultReader:
         """Return a recorded transaction's number here if `peer` is a holder of it, else None."""
         row = db.execute(SEQ_OF, {"tx": tx}).fetchone()
         return row[0] if row is not None and self.is_holder(db, peer, tx) else None
+
+    def is_recorded(self, db: Connection, tx: bytes) -> bool:
+        row = db.execute(GET_TX, {"tx": tx}).fetchone()
+        return row is not None and row[0] == Status.RECORDED
 
     def is_holder(self, db: Connection, peer: Party, tx: bytes) -> bool:
         return db.execute(ROLES, {"tx": tx, "party": peer}).fetchone() is not None

@@ -1,10 +1,11 @@
 """The vault's statements: Core, compiled once to text."""
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, null, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import sql, table_of
 from app.vault.tables import (
+    AsideRow,
     EntryRow,
     HolderRow,
     LockRow,
@@ -119,3 +120,7 @@ GET_OPENING = sql(
 _ENTRY = table_of(EntryRow)
 ADD_ENTRY = sql(insert(_ENTRY).prefix_with("OR IGNORE"))
 GET_ENTRIES = sql(select(_ENTRY.c.notary, _ENTRY.c.log_index).where(_ENTRY.c.tx == bindparam("tx")))
+
+_ASIDE = table_of(AsideRow)
+HAS_COME = sql(update(_ASIDE).where(_ASIDE.c.awaits == bindparam("what")).values(awaits=null()))
+NOT_ASIDE = sql(delete(_ASIDE).where(_ASIDE.c.tx == bindparam("id")))

@@ -16,6 +16,10 @@ Holders = Mapping[Party, frozenset[str]]
 """Each party that a transaction concerns, with its roles there."""
 
 
+FORMER = frozenset({"former-custodian"})
+"""Roles that end with the transaction: whoever has no other in it hears no more of what it creates."""
+
+
 Step = StepContext[Connection]
 """One flow step's unit of work; `unit` is the open transaction of the node's database."""
 
@@ -46,12 +50,22 @@ Returns the tear-off to hold: as it was brought, or with a component of this nod
 """
 
 
+Reveal = Callable[[Step, CheckedTransaction], Tearoff]
+"""Shows in a verified transaction what this node itself had entered by its hash; raises a LedgerError if it cannot."""
+
+
 class Subjects:
     """The subjects of a node, by contract name; and who judges proposals, for those that others propose."""
 
-    def __init__(self, subjects: Iterable[Subject], judges: Mapping[str, Judge]) -> None:
+    def __init__(
+        self,
+        subjects: Iterable[Subject],
+        judges: Mapping[str, Judge],
+        revealers: Mapping[str, Reveal] | None = None,
+    ) -> None:
         self._by_name = {subject.contract.name: subject for subject in subjects}
         self.judges = judges
+        self._revealers = revealers or {}
 
     def of(self, ledger: LedgerTransaction) -> Subject:
         """Return the subject whose command the transaction carries (contracts allow only one)."""
@@ -60,6 +74,11 @@ class Subjects:
             if isinstance(command, subject.contract.commands):
                 return subject
         raise UnknownContract(type(command).__name__, "no subject of this node")
+
+    def revealed(self, step: Step, checked: CheckedTransaction) -> Tearoff:
+        """Return the tear-off to record of what others bring: with what this node had entered by its hash alone."""
+        reveal = self._revealers.get(self.of(checked.ledger).contract.name)
+        return checked.filtered.tearoff if reveal is None else reveal(step, checked)
 
     def named(self, name: str) -> Subject:
         return self._by_name[name]

@@ -143,6 +143,33 @@ class EntryRow(SQLModel, table=True):
     receipt: str
 
 
+class AsideRow(SQLModel, table=True):
+    """A notarised transaction that a recovering node was brought and cannot record yet; see app/vault/aside.py."""
+
+    __tablename__ = "ledger_aside"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("ledger_aside_awaits", "awaits"),
+        Index("ledger_aside_bringer", "bringer", "size"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    bringer: str  # who brought it first: counted against him
+    peers: str  # all who brought it, comma-separated
+    size: int
+    proven: bytes
+    awaits: bytes | None = None  # what it lacks; None: it has come, to be tried again
+
+
+class RecoveryRow(SQLModel, table=True):
+    """A flow that asks a peer for what this restored node has lost, and has not ended."""
+
+    __tablename__ = "ledger_recovery"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    flow: bytes = Field(primary_key=True)
+
+
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
     TransactionRow,
     StateRow,
@@ -153,4 +180,6 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     OpeningRow,
     UpdateRow,
     CheckpointRow,
+    AsideRow,
+    RecoveryRow,
 )

@@ -13,10 +13,12 @@ from app.vault.statements import (
     DROP_HOLDERS,
     DROP_TX,
     GET_TX,
+    HAS_COME,
+    NOT_ASIDE,
     SET_RECORDED,
     SET_SIGNATURES,
 )
-from app.vault.subject import Step, Subjects
+from app.vault.subject import FORMER, Step, Subjects
 from app.vault.tables import VAULT_TABLES, Status
 from flows.flow import FlowRefused
 from flows.notices import Letter
@@ -84,6 +86,7 @@ class Vault(VaultReader):
     def see(self, step: Step, ref: StateRef, state: TransactionState) -> None:
         """Keep a state of a verified transaction that this node does not record: it may be offered to it next."""
         step.unit.execute(ADD_SEEN, {"tx": ref.tx, "idx": ref.index, "state": encode(state)})
+        step.unit.execute(HAS_COME, {"what": ref.tx})
 
     # -- holding -----------------------------------------------------------------------------------
 
@@ -268,7 +271,7 @@ class Vault(VaultReader):
         step.unit.execute("SAVEPOINT take")
         try:
             for part in parts:
-                letters += self._take_one(step, peer, PROVEN_TRANSACTION.decode(part))
+                letters += self._take_one(step, (peer,), PROVEN_TRANSACTION.decode(part))
         except UnresolvedInput as missing:
             step.unit.execute("ROLLBACK TO take")
             return Taken(missing=(missing.ref,))
@@ -276,8 +279,8 @@ class Vault(VaultReader):
             step.unit.execute("RELEASE take")
         return Taken(letters=letters)
 
-    def remember(self, step: Step, peer: Party, part: bytes) -> Recorded | None:
-        """Record one transaction that `peer` brought back to this restored node; None if it is there already.
+    def remember(self, step: Step, peers: tuple[Party, ...], part: bytes) -> Recorded | None:
+        """Record one transaction that `peers` brought back to this restored node; None if it is there already.
 
         Raises a LedgerError, UnresolvedInput among them, for one that is refused.
         """
@@ -286,11 +289,13 @@ class Vault(VaultReader):
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
             return None
-        letters = self._take_one(step, peer, proven)
-        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
+        letters = self._take_one(step, peers, proven)
+        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me, *peers})
         return Recorded(tx, tuple(others), letters)
 
-    def _take_one(self, step: Step, peer: Party, proven: ProvenTransaction) -> tuple[Letter, ...]:
+    def _take_one(
+        self, step: Step, peers: tuple[Party, ...], proven: ProvenTransaction
+    ) -> tuple[Letter, ...]:
         tx = open_tearoff(proven.tearoff).id
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
@@ -306,7 +311,7 @@ class Vault(VaultReader):
             # What waits for an earlier state must at least be notarised: anybody can name a state that nobody has.
             self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=False)
             raise
-        if not self.is_holder(step.unit, peer, tx):
+        if not any(self.is_holder(step.unit, peer, tx) for peer in peers):
             raise NotConcerned
         return letters
 
@@ -314,6 +319,11 @@ class Vault(VaultReader):
         self, step: Step, proven: ProvenTransaction, *, first_seen: bool = False
     ) -> tuple[Letter, ...]:
         verified = self.verifier.verify(proven, lambda ref: self.state(step.unit, ref), held=True)
+        if first_seen:
+            shown = self.subjects.revealed(step, verified.checked)
+            if shown is not proven.tearoff:
+                proven = ProvenTransaction(shown, proven.signatures, proven.receipt)
+                return self._record(step, proven, first_seen=True)
         ledger = verified.checked.ledger
         self.subjects.of(ledger).accept(step, verified.checked)
         if first_seen:
@@ -335,5 +345,11 @@ class Vault(VaultReader):
             "log_index": verified.receipt.index,
         }
         step.unit.execute(SET_RECORDED, row)
-        move_states(step.unit, verified, seq)
+        step.unit.execute(NOT_ASIDE, {"id": ledger.id})
+        step.unit.execute(HAS_COME, {"what": ledger.id})
+        followed = bool(self.holders_of(step.unit, ledger.id)[self.me] - FORMER)
+        move_states(step.unit, verified, seq, followed=followed)
+        if not followed:  # an erasure of what it has passed on is checked against it
+            for index, output in ledger.outputs.items():
+                self.see(step, StateRef(ledger.id, index), output.state)
         return self.subjects.of(ledger).record(step, verified, seq)

@@ -4,7 +4,9 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from flows.flow import FlowContext, FlowRefused, FlowSession, Request, Untrusted
+from flows.enrolment_recall import RemindEnrolments, recall_enrolments
+from flows.flow import FlowContext, FlowRefused, FlowSession, Request, SessionLost, Untrusted
+from flows.retrying import until_answered
 from flows.services import Done
 from states.crypto.policy import Policy
 from states.crypto.signatures import EvidenceSignature
@@ -12,6 +14,8 @@ from states.enrolment import Enrolment, SignedEnrolment
 from states.identity import Party, PartyField, PatientId, PatientIdField
 from states.sizes import Bytes16, Millis, Name, Text
 from states.subjects.codes import RoleCode
+
+KEEPSAKE_MAX = 1_024
 
 PatientHandle = bytes
 """An agent's own name of a patient; it never leaves the agent."""
@@ -90,12 +94,39 @@ class AcceptEnrolment(
     signed: CustodianSigned
 
 
-class KeepEnrolment(Request[Done], frozen=True, array_like=True, tag="keep-enrolment"):
+class Kept(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="kept/1"):
+    """The enrolment lives at the custodian.
+
+    The keepsake is the custodian's own name of the patient, sealed for itself: brought back with the enrolment, it
+    proves to a custodian that has lost its books that it kept this one, and tells it of whom.
+    """
+
+    keepsake: Annotated[bytes, msgspec.Meta(min_length=1, max_length=KEEPSAKE_MAX)]
+
+
+class KeepEnrolment(Request[Kept], frozen=True, array_like=True, tag="keep-enrolment"):
     """Check both signatures and let the enrolment live."""
 
-    answers: ClassVar[type[msgspec.Struct]] = Done
+    answers: ClassVar[type[msgspec.Struct]] = Kept
     agent: Party
     signed: SignedEnrolment
+
+
+class NoteKept(Request[Done], frozen=True, array_like=True, tag="note-kept"):
+    """The custodian has kept it: from now on the patient may speak by it."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
+    patient: PatientHandle
+    signed: SignedEnrolment
+    kept: Kept
+
+
+class ConfirmKept(Request[Done], frozen=True, array_like=True, tag="confirm-kept"):
+    """Is it known that the custodian has kept it? Raises FlowRefused where it is not."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
+    custodian: Party
+    patient: PatientId
 
 
 class Enrolled(msgspec.Struct, frozen=True, array_like=True, tag="enrolled"):
@@ -119,9 +150,16 @@ class EnrolPatient(msgspec.Struct, frozen=True, array_like=True, tag="enrol-pati
         answer = await session.receive(CustodianSigned)
         signed = await AcceptEnrolment(self.patient, application, answer.check(lambda said: said))
         session.send(signed)
-        await session.receive(Done)
+        patient = PatientId(application.patient)
+        try:
+            kept = await session.receive(Kept)
+            await NoteKept(self.patient, signed, kept.check(lambda said: said))
+        except SessionLost:
+            # The custodian was restored: to before it kept it, or to after, with its answer lost.
+            await until_answered(flow, lambda: recall_enrolments(flow, self.custodian))
+            await ConfirmKept(self.custodian, patient)
         flow.progress("enrolled")
-        return Enrolled(self.custodian, PatientId(application.patient))
+        return Enrolled(self.custodian, patient)
 
 
 class AnswerApplication:
@@ -132,7 +170,7 @@ class AnswerApplication:
 
     async def call(
         self, flow: FlowContext, session: FlowSession, first: Untrusted[Application]
-    ) -> Done:
+    ) -> Kept:
         flow.progress("checking a one-time code")
         application = first.check(lambda said: said)
         session.send(await JudgeApplication(session.counterparty, application))
@@ -208,4 +246,4 @@ def _someone(said: Practitioners) -> Practitioners:
 
 
 FLOWS: tuple[type[msgspec.Struct], ...] = (OfferEnrolment, EnrolPatient, FindPractitioner)
-RESPONDERS = (AnswerApplication, AnswerWhoIs)
+RESPONDERS = (AnswerApplication, AnswerWhoIs, RemindEnrolments)

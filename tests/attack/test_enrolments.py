@@ -2,13 +2,13 @@
 
 import pytest
 
-from app.subjects.enrolment import NotEnrolled
-from flows.services import Done
+from app.vault.reader import NotEnrolled
 from flows.subjects.enrolment import (
     AnswerApplication,
     Application,
     CustodianSigned,
     EnrolmentOffer,
+    Kept,
     OfferEnrolment,
 )
 from states.crypto.ed25519 import Ed25519Signer
@@ -102,7 +102,7 @@ def test_two_codes_for_one_patient_make_one_enrolment(village: Village) -> None:
     mercy = village.nodes["Mercy"]
     found = mercy.db.execute("SELECT patient FROM enrolment WHERE local = 'MRN 6666'").fetchall()
     assert found == [(b"\1" * 16,)]
-    assert liar.heard_of(sessions[0], Done)
+    assert liar.heard_of(sessions[0], Kept)
     assert liar.fault_in(sessions[1]).code == "enrolled"
 
 

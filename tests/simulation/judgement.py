@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _UNENDED = "SELECT id, tag, status, why, peer FROM flow WHERE status < 4 ORDER BY created, id"
 _LETTERS = "SELECT count(*) FROM flow_outbox WHERE peer <> ?"
+_ASIDE = "SELECT (SELECT count(*) FROM ledger_aside) + (SELECT count(*) FROM ledger_recovery)"
 _VAULT = "SELECT tx, status FROM ledger_tx"
 _STATES = "SELECT tx, idx, consumed_by FROM ledger_state"
 
@@ -37,6 +38,9 @@ def _liveness(world: "World", node: SimNode) -> None:
     (left,) = node.disk.execute(_LETTERS, (stranger,)).fetchone()
     if left:
         raise Violation("liveness", f"{node.name} has {left} messages that nobody takes")
+    (aside,) = node.disk.execute(_ASIDE).fetchone()
+    if aside:
+        raise Violation("recovery is run once", f"{node.name} has {aside} transactions aside")
 
 
 def _observed_sessions(world: "World") -> set[bytes]:
@@ -89,10 +93,7 @@ def _everywhere(world: "World") -> None:
 
 
 def _agreement(world: "World") -> None:
-    """Whoever has a state and is concerned by what consumed it knows that it is consumed, and by what.
-
-    A former custodian is not: it keeps the record as it passed it on, and hears no more of it.
-    """
+    """Whoever has a state knows whether it is consumed, and by what: a vault calls nothing live that is not."""
     oracle = world.oracle
     consumers = {
         (bytes(ref.tx), ref.index): tx
@@ -103,10 +104,7 @@ def _agreement(world: "World") -> None:
     for node in world.nodes.values():
         for tx, index, by in node.disk.execute(_STATES).fetchall():
             consumer = consumers.get((tx, index))
-            concerned = consumer is not None and node.me in oracle.known[consumer].holders
-            if by != (consumer if concerned else None) and not oracle.may_lack(
-                node, consumer or by
-            ):
+            if by != consumer and not oracle.may_lack(node, consumer or by):
                 what = f"{node.name} about {tx.hex()[:12]}:{index}"
                 raise Violation("participants agree", what)
 

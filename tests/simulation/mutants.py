@@ -1,17 +1,22 @@
-"""Ten faults planted in the running code, each of which the simulation must notice (`--mutants` makes the table)."""
+"""Faults planted in the running code, each of which the simulation must notice (`--mutants` makes the table)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import app.vault.aside
 import notaries.memory
 import notaries.request
 import notaries.sqlite
 from app.storage.flow_store import SqliteFlowStore
+from app.subjects.consumed import ConsumedRecords
+from app.subjects.enrolment_recall import EnrolmentRecall
 from app.subjects.handover import Handover
 from app.vault.subject import Step
 from flows.arrivals import Arrivals
+from flows.consumed import FindConsumed, StatesFound
 from flows.engine import Engine
+from flows.enrolment_recall import FindEnrolments, FoundEnrolments
 from flows.envelope import Envelope
 from flows.finality import AllSigned, Proposal, about
 from flows.flow import AskNotary, FlowContext, FlowSession
@@ -206,17 +211,41 @@ def _no_head_lock(replace: Callable[[object, str, object], None]) -> None:
     replace(MemoryProvider, "commit", commit)
 
 
+# -- what a restored node has back -------------------------------------------------------------------------
+
+
+def _nothing_aside(replace: Callable[[object, str, object], None]) -> None:
+    replace(app.vault.aside, "awaited", lambda _refused: None)
+
+
+def _no_enrolments_back(replace: Callable[[object, str, object], None]) -> None:
+    def find(_self: EnrolmentRecall, _step: Step, _request: FindEnrolments) -> FoundEnrolments:
+        return FoundEnrolments()
+
+    replace(EnrolmentRecall, "find", find)
+
+
+def _not_shown_again(replace: Callable[[object, str, object], None]) -> None:
+    def find(_self: ConsumedRecords, _step: Step, _request: FindConsumed) -> StatesFound:
+        return StatesFound(())
+
+    replace(ConsumedRecords, "find", find)
+
+
 MUTANTS = (
     Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 1),
     Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 1),
     Mutant("id not looked up first", "a repeated request is a new one", _id_not_first, 1),
-    Mutant("window before id", "a late repetition finds its window closed", _window_first, 17),
+    Mutant("window before id", "a late repetition finds its window closed", _window_first, 15),
     Mutant("lock check missing", "the notary opens no lock", _no_lock_check, 2),
     Mutant("journal off by one", "a replay leaves out the last answer", _journal_off_by_one, 1),
     Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 1),
     Mutant("release without liveness", "keys without the notary's word", _release_blind, 65),
     Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 2),
     Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 1),
+    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 120),
+    Mutant("enrolments stay lost", "neither side brings one back", _no_enrolments_back, 3),
+    Mutant("a record not shown again", "its new custodian lost it", _not_shown_again, 12),
 )
 
 

@@ -11,10 +11,6 @@ from tests.simulation.disk import Disk, Killed, empty_disk
 from tests.simulation.observer import Account, Observer, Post
 from tests.simulation.village import Founding, Resident
 
-# Enrolments are agreed between two nodes and recorded nowhere else, so no peer's vault brings them back: a backup of
-# them must be kept with each, apart from the database's.
-NOT_ON_THE_LEDGER = ("enrolment", "enrolment_offer")
-
 
 @dataclass(slots=True)
 class Image:
@@ -71,9 +67,14 @@ class SimNode:
 
     def start(self) -> Assembly:
         """Start the process on its disk. Tables are made before anybody watches."""
-        setting = self._setting
         self.disk.watcher = None
-        self.assembly = Assembly(
+        self.assembly = self.assemble()
+        self.disk.watcher = self.observer
+        return self.assembly
+
+    def assemble(self) -> Assembly:
+        setting = self._setting
+        return Assembly(
             Surroundings(
                 me=self.me,
                 db=self.disk,
@@ -88,8 +89,6 @@ class SimNode:
                 double_run=setting.double_run,
             )
         )
-        self.disk.watcher = self.observer
-        return self.assembly
 
     def lose_process(self) -> None:
         """Lose every object but the disk, and what was not committed."""
@@ -108,11 +107,6 @@ class SimNode:
         assert self.image is not None
         image, lost = self.image, self.disk
         self.disk = image.disk.image()
-        for table in NOT_ON_THE_LEDGER:
-            rows = lost.execute(f"SELECT * FROM {table}").fetchall()
-            if rows:
-                places = ",".join("?" * len(rows[0]))
-                self.disk.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)
         lost.close()
         self.observer.account = image.account.copy()
         self.restored += 1

@@ -1,16 +1,13 @@
 """What must hold at every step and at the end, judged by one who sees all nodes, the wire and the notary's log."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from app.subjects.catalogue import CONTRACTS
-from flows.delivery import Deliver, TakeDelivery
-from flows.flow import Received
-from flows.store import FlowRow, Status
+from flows.store import Status
 from flows.turn import TurnResult
 from states.command import COMMAND
 from states.crypto.merkle import leaf_hash, root_of
@@ -18,8 +15,11 @@ from states.crypto.policy import keys_of
 from states.groups import Group
 from states.notarisation import ANSWER, Committed
 from states.receipt import LogEntry, ReceiptVerifier, entry_bytes, read_receipt
+from states.sealed import SEALED
 from states.state import STATE_REF, TRANSACTION_STATE, StateRef, TransactionState
-from states.tearoff import open_tearoff
+from states.subjects.record import About
+from states.subjects.terms import SubjectAt
+from states.tearoff import TEAROFF, FilteredTransaction, open_tearoff
 from tests.simulation.canaries import Canaries
 from tests.simulation.node import SimNode
 from tests.simulation.observer import Released, Violation
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _BAD_RULES = ("cannot be replayed", "does not fit the code", "unknown", "unknown, after retries")
+_ENROLLED = (
+    "SELECT custodian, patient FROM enrolment"
+    " WHERE signed IS NOT NULL AND (custodian = ? OR keepsake IS NOT NULL)"
+)
+_TEAROFF = "SELECT tearoff FROM ledger_tx WHERE tx = ?"
 _NAMES_PARTIES = ("custodian", "grantee", "recipient", "agent")
+
+
+Patient = tuple[str, bytes]
+"""A custodian, and its and the agent's name of a patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,11 @@ class Known:
     signers: frozenset[str]
     inputs: tuple[StateRef, ...]
     references: tuple[StateRef, ...]
-    is_consent: bool
     until: int
+    patients: frozenset[Patient]
+    seals: tuple[tuple[int, frozenset[str]], ...]
+    """Where its sealed components lie, and the roles that read each; not those that another entered by hash."""
+    roles: dict[str, frozenset[str]]
 
 
 class Oracle:
@@ -56,7 +68,7 @@ class Oracle:
         self.places: dict[bytes, int] = {}
         self.consumed: dict[StateRef, tuple[int, int]] = {}
         self.lost: set[bytes] = set()
-        self.refused: set[tuple[str, bytes]] = set()
+        self.unenrolled: set[Patient] = set()
         self.gone: dict[str, set[bytes]] = {}
         self._leaves: list[bytes] = []
         self._nullifiers: set[bytes] = set()
@@ -91,7 +103,7 @@ class Oracle:
         filtered = open_tearoff(vault.transaction(node.disk, tx).tearoff)
         inputs = tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.INPUTS))
         states = [TRANSACTION_STATE.decode(c) for _, c in filtered.components(Group.OUTPUTS)]
-        is_consent = any(state.contract == "consent/1" for state in states)
+        roles = self._roles(states)
         states += [s for ref in inputs if (s := vault.state(node.disk, ref)) is not None]
         signers = {
             party
@@ -105,9 +117,42 @@ class Oracle:
             frozenset(map(str, signers)),
             inputs,
             tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.REFERENCES)),
-            is_consent,
             vault.window_end(node.disk, tx),
+            frozenset(self._patients(filtered, states)),
+            tuple(
+                (filtered.layout.position(Group.SEALED, at), frozenset(SEALED.decode(c).readers))
+                for at, c in filtered.components(Group.SEALED)
+            ),
+            roles,
         )
+
+    def _roles(self, created: list[TransactionState]) -> dict[str, frozenset[str]]:
+        """By which roles each party reads what is sealed about new states; the agent of a record is not named in it."""
+        roles = {str(self._world.nodes["Agent"].me): frozenset({"agent"})}
+        for state in created:
+            data = CONTRACTS.states.decode(state.data)
+            for role in _NAMES_PARTIES:
+                party = getattr(data, role, None)
+                if party is not None:
+                    roles[str(party)] = roles.get(str(party), frozenset()) | {role}
+        return roles
+
+    @staticmethod
+    def _patients(
+        filtered: FilteredTransaction, states: list[TransactionState]
+    ) -> Iterator[Patient]:
+        """By whose enrolments its holders believe a transaction: of its new statements and records."""
+        custodians = {
+            str(custodian)
+            for state in states
+            if (custodian := getattr(CONTRACTS.states.decode(state.data), "custodian", None))
+        }
+        for _, component in filtered.components(Group.SEALED):
+            data = CONTRACTS.seals.decode(SEALED.decode(component).data)
+            if isinstance(data, About):
+                yield from ((custodian, data.patient) for custodian in custodians)
+            elif isinstance(data, SubjectAt) and data.party in custodians:
+                yield data.party, data.patient
 
     def _concerned(self, states: list[TransactionState]) -> set[str]:
         """The parties that the states name; of a record, which names no agent, the one agent there is."""
@@ -219,45 +264,45 @@ class Oracle:
         gone = _transactions(node.disk) - _transactions(node.image.disk)
         self.gone.setdefault(node.name, set()).update(gone)
         self.lost |= {tx for tx in gone if not any(self._has(other, tx) for other in others)}
+        gone_patients = _enrolled(node.disk, node.me) - _enrolled(node.image.disk, node.me)
+        for other in others:
+            gone_patients -= _enrolled(other.disk, other.me)
+        self.unenrolled |= gone_patients
 
     def may_lack(self, node: SimNode, tx: bytes) -> bool:
-        """Whether nobody alive could bring the node this transaction whole, or what it rests on.
+        """Whether nobody alive could bring the node this transaction whole, what it is believed by or what it rests on.
 
-        Of a consent only the agent sees everything: what its disk lost, no single peer can show it again. Who took
-        custody of a record was shown its older version, and named its patient, for that once.
+        What the others show is joined: only a component that is on no disk is lost.
         """
         if tx in self.lost:
             return True
         known = self.known.get(tx)
         if known is None or not self._anybody_was_restored():
             return False
-        if (node.name, tx) in self.refused or self._is_half_enrolled(node):
+        if known.patients & self.unenrolled:
             return True
-        if known.is_consent and tx in self.gone.get("Agent", ()):
-            return True
-        if tx in self.gone.get(node.name, ()) and not all(
-            node.me in self.known[ref.tx].holders for ref in known.inputs
-        ):
+        if self._is_torn(node, tx, known):
             return True
         return any(self.may_lack(node, ref.tx) for ref in (*known.inputs, *known.references))
 
-    def _is_half_enrolled(self, node: SimNode) -> bool:
-        """Whether a restore left the agent with an enrolment that its custodian has not got."""
-        statement = "SELECT patient FROM enrolment WHERE custodian = ? AND signed IS NOT NULL"
-        there = self._world.nodes["Agent"].disk.execute(statement, (node.me,)).fetchall()
-        return not set(there) <= set(node.disk.execute(statement, (node.me,)).fetchall())
+    def _is_torn(self, node: SimNode, tx: bytes, known: Known) -> bool:
+        """Whether a restore took what this node reads of a transaction from every disk that there is."""
+        if not any(tx in each for each in self.gone.values()):
+            return False
+        roles = known.roles.get(str(node.me), frozenset())
+        reads = {position for position, readers in known.seals if roles & readers}
+        for each in self._world.nodes.values():
+            row = each.disk.execute(_TEAROFF, (tx,)).fetchone()
+            reads -= set() if row is None else set(TEAROFF.decode(row[0]).positions)
+        return bool(reads)
 
     def _anybody_was_restored(self) -> bool:
         return any(node.restored for node in self._world.nodes.values())
 
-    def ended(self, node: SimNode, row: FlowRow) -> None:
-        """Note a delivery that was refused because a restore cut an enrolment in half.
 
-        The agent had signed, the custodian's side of the session was lost: only the desk can enrol anew.
-        """
-        if row.tag == TakeDelivery.name and row.why.startswith("NotEnrolled"):
-            said = msgspec.msgpack.decode(row.args, type=Received)
-            self.refused.add((node.name, msgspec.msgpack.decode(said.body, type=Deliver).tx))
+def _enrolled(disk: Connection, me: str) -> set[Patient]:
+    """The enrolments that a side can prove: to have kept them, or that the other has."""
+    return set(disk.execute(_ENROLLED, (me,)).fetchall())
 
 
 def _transactions(disk: Connection) -> set[bytes]:

@@ -112,13 +112,8 @@ def _cut(world: World) -> None:
 
 
 def _operate(world: World) -> None:
-    """Let each operator retry what waits for her, and ask again for what a restore lost.
-
-    Once is not enough: what a peer brought may have rested on what another brought only afterwards.
-    """
+    """Let each operator retry what waits for her."""
     for node in world.nodes.values():
-        if node.restored:
-            world.recover(node)
         if node.assembly is not None:
             for row in node.assembly.engine.flows((Status.OBSERVED,)):
                 world.tell(node.name, "retried by its operator", row.tag, row.why)

@@ -1,13 +1,10 @@
 """One run of the village in which every flow and every responder of the catalogue takes part, and is written down."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from sqlite3 import Connection
 
 from app.assembly import Assembly
 from app.gate import Opened
-from app.storage.database import open_database
-from app.storage.flow_store import SqliteFlowStore
 from flows.notary_change import ChangeNotary, Moved
 from flows.recovery import Recover
 from flows.store import FlowRow, JournalRow, Status
@@ -20,6 +17,7 @@ from states.identity import Party
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.neighbours import ADA, DAY, enrol, publish, result, stage
+from tests.simulation.restoring import greet, image_of, put_back
 from tests.simulation.test_story import disclosed, granted, reed_signed_in
 from tests.simulation.village import Village
 
@@ -120,14 +118,17 @@ class WholeStory:
         refused = village.nodes["Northside"].engine.flow(village.run("Northside", move))
         assert refused is not None
         assert refused.status == Status.FAILED, "she is not enrolled at Riverside"
+        image = image_of(village, "Mercy")
         move = TransferCustody(record, village.party("Agent"), village.party("Mercy"))
-        result(village, "Northside", village.run("Northside", move), Published)
+        moved = result(village, "Northside", village.run("Northside", move), Published)
+        mercy = self._put_back("Mercy", image)
+        village.run("Mercy", Recover(village.party("Northside"), 0))
+        assert mercy.vault.is_live(mercy.db, StateRef(TransactionId(moved.tx), 0))
 
     def _restored_agent(self) -> None:
         """The agent loses a publication; an amendment of it makes it fetch that, and then it asks for all."""
         village = self.village
-        image = open_database(":memory:")
-        village.nodes["Agent"].db.backup(image)
+        image = image_of(village, "Agent")
         lost = publish(village, "Northside", "order book 93", [("note", b"a second note")])
         agent = self._put_back("Agent", image)
         batch = stage(village, "Northside", "order book 93", [("note", b"a better note")])
@@ -137,16 +138,8 @@ class WholeStory:
         village.run("Agent", Recover(village.party("Mercy"), 0))
 
     def _put_back(self, name: str, image: Connection) -> Assembly:
-        village = self.village
-        SqliteFlowStore(image).new_incarnation(village.entropy(16))
-        node = Assembly(replace(village.nodes[name].given, db=image))
-        village.nodes[name] = village._by_party[node.me] = node
+        node = put_back(self.village, name, image, ())
         self._watch(node)
-        for other in village.nodes.values():
-            if other is not node:
-                other.engine.disconnected(node.me)
-                here, there = node.engine.connected(other.me), other.engine.connected(node.me)
-                node.engine.hello(other.me, there)
-                other.engine.hello(node.me, here)
-        village.settle()
+        greet(self.village, name)
+        self.village.settle()
         return node

@@ -7,9 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar, TypeVar
 
-import msgspec
-
-from app.storage.flow_store import SqliteFlowStore
+from app.operations.restore import begin_anew
 from flows.envelope import Kind
 from flows.flow import Flow
 from flows.recovery import Recover
@@ -32,7 +30,6 @@ TURN_MS = (0, 8)
 RESTART_MS = (50, 3_000)
 QUESTION_MS = (1, 30)
 ANSWER_LATE_MS = (1_000, 40_000)
-RETRIED_MS = 3_000
 RESTORES_MAX = 4
 AWAY_MS = (4_000, 30_000, 700_000)
 CUT_MS = (2_000, 15_000, 90_000)
@@ -76,7 +73,7 @@ class World:
         self._by_party = {str(node.me): node for node in self.nodes.values()}
         self.notary = SimulatedNotary(self.founding, lambda: self.now, self.chance, directory)
         self._notary_due = False
-        self._recoveries = self._restores = 0
+        self._restores = 0
         self.observed: Counter[tuple[str, str]] = Counter()
         self.oracle = Oracle(self)
         self.wire = Wire(self)
@@ -181,9 +178,8 @@ class World:
             row = node.assembly.engine.flow(finished.flow) if node.assembly else None
             if row is not None:
                 self.tell(node.name, "ended", row.tag, finished.status.name, row.why)
-                self.oracle.ended(node, row)
                 if row.tag == _RECOVER and finished.status == Status.FAILED:
-                    self._recover_again(node, msgspec.msgpack.decode(row.args, type=Recover))
+                    raise Violation("recovery is run once", f"{node.name}: {row.why}")
         self.wire.send(node, result)
         for question in result.questions:
             self.ask(node, question)
@@ -242,29 +238,15 @@ class World:
             self._restores += 1
             self.oracle.restoring(node)
             node.restore()
-            SqliteFlowStore(node.disk).new_incarnation(self.entropy(16))
+            peers = [other.me for other in self.nodes.values() if other is not node]
+            node.disk.watcher = None
+            begin_anew(node.disk, node.assemble, self.entropy, peers, 0)
         self.tell(node.name, "starts")
         node.start()
         for other in self.nodes.values():
             if other is not node:
                 self.wire.connect(node, other)
-        if restores:
-            self.recover(node)
         self.wake(node)
-
-    def recover(self, node: SimNode) -> None:
-        for other in self.nodes.values():
-            if other is not node:
-                self._recover(node, Recover(other.me, 0))
-
-    def _recover(self, node: SimNode, flow: Recover) -> None:
-        """Ask a peer for what the image lacks: for all, as what was under way at its time may be old."""
-        self._recoveries += 1
-        self.launch(node, flow, f"recover {self._recoveries}")
-
-    def _recover_again(self, node: SimNode, flow: Recover) -> None:
-        """An operator sees that it failed, as when the peer was restored meanwhile."""
-        self.after(RETRIED_MS, lambda: self._recover(node, flow))
 
     def launch(self, node: SimNode, flow: Flow, key: str) -> None:
         """Start a flow under a key; who died over it is asked again, and must give the same flow."""

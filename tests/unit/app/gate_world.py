@@ -142,7 +142,7 @@ class World:
             key=self.keys.wrap_at_rest(key, made.commitment), length=made.length, resource_id="1",
             created_seq=3, consumed_seq=None)  # fmt: skip
         add(self.db, EnrolmentRow, patient=ADA_AT_RIVERSIDE, custodian=RIVERSIDE, agent=AGENT,
-            local=LOCAL, authority=b"", signed=b"signed", from_time=0)  # fmt: skip
+            local=LOCAL, authority=b"", signed=b"signed", keepsake=b"kept", from_time=0)  # fmt: skip
 
     def _disclose(self, item: int, text: bytes) -> None:
         key, made = sealed(text)

@@ -203,6 +203,17 @@ class SendLetter(msgspec.Struct, frozen=True, array_like=True, tag="send-letter/
         return Number(1)
 
 
+class PassOn(msgspec.Struct, frozen=True, array_like=True, tag="pass-on/1"):
+    """Wait for an event named "speak", and send its body as a letter."""
+
+    party: Party
+
+    async def call(self, flow: FlowContext) -> Number:
+        said = await AwaitEvent("speak", 0)
+        flow.letter(self.party, Postbox.name, Word(said.decode()))
+        return Number(1)
+
+
 class Flood(msgspec.Struct, frozen=True, array_like=True, tag="flood/1"):
     """Send many words at once to a responder that does not listen."""
 
@@ -368,6 +379,6 @@ def handlers() -> Handlers[Connection]:
 
 
 REGISTRY = Registry(
-    (Chat, Ask, SendLetter, Flood, Nap, Patience, Approve, Notarise, Stumble, Wander),
+    (Chat, Ask, SendLetter, PassOn, Flood, Nap, Patience, Approve, Notarise, Stumble, Wander),
     (Echo, Refuse, Postbox, Silent),
 )

@@ -9,7 +9,7 @@ from app.storage.flow_store import SqliteFlowStore
 from flows.envelope import MARKS_MAX, Hello, SessionMark, is_lost
 from flows.store import Status
 from states.encoding import encode
-from tests.unit.flows.conversations import Ask, Chat, Number, SendLetter, Word, Words
+from tests.unit.flows.conversations import Ask, Chat, Number, PassOn, SendLetter, Word, Words
 from tests.unit.flows.nodes import Node, Wires, counted, pair
 
 HEARD = encode(Words(("word 0!", "word 1!", "word 2!")))
@@ -155,6 +155,24 @@ def test_whenever_a_node_is_restored_both_sides_come_to_an_end(
     assert mercy.finished[afterwards].result == HEARD
     for node in (mercy, riverside):
         assert node.count("flow_outbox") == node.count("flow_session") == 0
+
+
+@pytest.mark.parametrize(("again", "letters"), [("two", 2), ("one", 1)])
+def test_a_flow_that_goes_another_way_after_a_restore_is_heard(again: str, letters: int) -> None:
+    """What its lost course had sent under the same number is another letter, unless it says the same."""
+    mercy, riverside, wires = pair()
+    flow = mercy.engine.start(PassOn(riverside.party))
+    wires.run()
+    image = image_of(mercy)
+    mercy.engine.raise_event(flow, "speak", "once", b"one")
+    wires.run()
+    wires.wait(1_000)
+    restored(mercy, wires, image)
+    mercy.engine.raise_event(flow, "speak", "once", again.encode())
+    wires.run()
+    wires.wait(1_000)
+    assert counted(riverside, "letter one") == 1
+    assert counted(riverside, "letter two") == letters - 1
 
 
 def mark(sent: int, kept: int, received: int, *, closed: bool = False) -> SessionMark:

@@ -97,7 +97,7 @@ def db() -> Connection:
             kind="Observation", day=None, key=None, length=None, resource_id=None, created_seq=1,
             consumed_seq=None)  # fmt: skip
         add(db, EnrolmentRow, patient=ADA_AT_MERCY, custodian=MERCY, agent=AGENT, local="ada",
-            authority=b"", signed=enrolment(), from_time=0)  # fmt: skip
+            authority=b"", signed=enrolment(), keepsake=b"kept", from_time=0)  # fmt: skip
     return db
 
 

@@ -164,7 +164,7 @@ def database() -> Connection:
             version=1, content=content, category="laboratory", wrapped=None, epoch=None,
             withdrawn_at=None, superseded=None, unannounced=0)  # fmt: skip
         add(db, EnrolmentRow, patient=ADA_THERE, custodian=RIVERSIDE, agent=AGENT, local=ADA,
-            authority=b"", signed=b"signed", from_time=0)  # fmt: skip
+            authority=b"", signed=b"signed", keepsake=b"kept", from_time=0)  # fmt: skip
         add(db, RecordRow, tx=seeded("own"), idx=0, custodian=RIVERSIDE, patient=ADA, version=1,
             commitment=OWN_COMMITMENT, blob="b", size_class=4_096, content=content,
             category="laboratory", kind="Observation", day=None, key=None, length=None,
