@@ -36,6 +36,8 @@ class GateRule(StrEnum):
     OWN_RECORD = "no such record is in the custody of this node"
     TREATMENT = "the declared purpose is not treatment"
     NOT_CLOSED = "the patient has closed it to this person or purpose"
+    CONSENT_HELD = "no such consent is held here as grantee"
+    ADDRESSED = "the consent is for another person or role"
 
 
 WORDS = {
@@ -111,6 +113,19 @@ class OwnRecord:
     closed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AskedConsent:
+    """A consent under which somebody asks for a disclosure, as the grantee's vault has it. `end` is ms, exclusive.
+
+    `addressed`: its terms permit something to the asker. `ended`: consumed, or closed by a signed withdrawal.
+    """
+
+    grantee: Party
+    addressed: bool
+    ended: bool
+    end: int
+
+
 Clause = tuple[GateRule, bool]
 
 
@@ -178,3 +193,22 @@ def judge_own(
 
     broken = _first_broken(clauses())
     return Permit(_session_ends(session)) if broken is None else Deny(broken)
+
+
+def judge_request(
+    session: Session, staff: Staff | None, consent: AskedConsent | None, here: Here
+) -> Decision:
+    """May this session's person ask for a disclosure under this consent now? What it permits, its custodian decides."""
+
+    def clauses() -> Iterable[Clause]:
+        yield from _acts_here(session, here, Role.CLINICIAN)
+        yield GateRule.STAFF, staff is not None
+        yield GateRule.CONSENT_HELD, consent is not None and consent.grantee == here.me
+        assert consent is not None, "required above"
+        yield GateRule.ADDRESSED, consent.addressed
+        yield GateRule.CONSENT_LIVES, not consent.ended and here.now < consent.end
+
+    broken = _first_broken(clauses())
+    if broken is not None or consent is None:
+        return Deny(broken or GateRule.CONSENT_HELD)
+    return Permit(min(_session_ends(session), consent.end))

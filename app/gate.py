@@ -24,6 +24,7 @@ from app.access import (
     Staff,
     judge_disclosed,
     judge_own,
+    judge_request,
 )
 from app.auth.sessions import Session
 from app.blobs.cipher import BlobOpener
@@ -34,12 +35,13 @@ from app.closure import Asker, Closure, PatientsStatements, closes
 from app.gate_facts import (
     DisclosedFacts,
     OwnFacts,
+    consent_facts,
     disclosed_facts,
     own_facts,
 )
 from app.keystore.errors import UnknownKey
 from app.keystore.keys import KeyStore
-from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
+from app.readings.log import NO_STAFF, NOBODY, ChainOf, Reading, ReadingLog
 from app.storage.database import transaction
 from states.crypto.hashes import tagged_hash
 from states.errors import LedgerError
@@ -196,6 +198,22 @@ class Gate:
         about = (facts.content, facts.custodian, None)
         return self._open(reading, source, decision, still, about)
 
+    def may_request(self, session: Session, consent: StateRef) -> Decision:
+        """May this session's person ask a custodian for a disclosure under this consent now? Nothing is logged."""
+        return self._judge_request(session, consent, self._here())[0]
+
+    def refuse_request(
+        self, session: Session, consent: StateRef | None, purpose: Purpose
+    ) -> Refused:
+        """Log that a request for a disclosure was refused here, before it reached the custodian.
+
+        In the chain of the patient whom the consent names to this node, if it holds or held it as grantee: so her
+        agent is told. What the caller may say of it is "no such consent", whatever the reason.
+        """
+        here = self._here()
+        decision, of = self._judge_request(session, consent, here)
+        return self._refuse(self._reading(session, of, purpose, ()), decision, here)
+
     # -- deciding ------------------------------------------------------------------------------------------
 
     def _here(self) -> Here:
@@ -222,6 +240,17 @@ class Gate:
             closed = staff is None or self._closed(staff, facts, purpose, here)
             record = OwnRecord(facts.custodian, facts.key is not None, closed)
         return judge_own(session, staff, record, purpose, here)
+
+    def _judge_request(
+        self, session: Session, consent: StateRef | None, here: Here
+    ) -> tuple[Decision, ChainOf]:
+        staff, facts = self._staff(session), None
+        if consent is not None:
+            person, role = (staff.person, staff.role) if staff is not None else (b"", "")
+            facts = consent_facts(self._db, consent, here.me, person, role)
+        if facts is None:
+            return judge_request(session, staff, None, here), NOBODY
+        return judge_request(session, staff, facts.asked, here), facts.chain(here.me)
 
     def _closed(self, staff: Staff, facts: OwnFacts, purpose: Purpose, here: Here) -> bool:
         """Whether the patient denies it here; what is of nobody known is closed to everybody."""
@@ -296,9 +325,7 @@ class Gate:
         # Somebody without a staff entry is named by nothing that the patient could use elsewhere.
         person = tagged_hash("session-user", session.user_id.encode())[:PERSON_SIZE]
         role = session.role.value.replace(" ", "-")
-        return Reading(
-            of, person, "somebody without a staff entry", role, purpose, "read", commitments
-        )
+        return Reading(of, person, NO_STAFF, role, purpose, "read", commitments)
 
 
 def _person_of(session: Session) -> bytes | None:

@@ -5,7 +5,8 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select
 
-from app.access import DisclosedItem
+from app.access import AskedConsent, DisclosedItem
+from app.readings.log import NOBODY, ChainOf
 from app.rows.tables import (
     DisclosureItemRow,
     DisclosureRow,
@@ -15,9 +16,11 @@ from app.rows.tables import (
     StatementRow,
 )
 from app.storage.statements import sql, table_of
-from states.identity import Party
+from states.errors import LedgerError
+from states.identity import Party, PatientId
 from states.state import StateRef
 from states.subjects.content import CONTENT, Content
+from states.subjects.terms import TERMS
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
@@ -71,6 +74,24 @@ _ENROLLED = sql(
         _E.c.signed.is_not(None),
     )
     .limit(1)
+)
+_CONSENT = sql(
+    select(
+        _S.c.grantee,
+        _S.c.agent,
+        _S.c.pairwise,
+        _S.c.terms,
+        _S.c.end,
+        _S.c.consumed_seq,
+        _S.c.closed_at,
+    ).where(_S.c.tx == bindparam("tx"), _S.c.idx == bindparam("idx"), _S.c.grantee.is_not(None))
+)
+_AGENT_HERE = sql(
+    select(_E.c.agent).where(
+        _E.c.patient == bindparam("patient"),
+        _E.c.custodian == bindparam("me"),
+        _E.c.signed.is_not(None),
+    )
 )
 
 
@@ -159,3 +180,47 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
         size_class=size_class,
         key=key,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentFacts:
+    """A consent as its grantee holds it. `patient` is the id by which it names her here, `agent` who is told."""
+
+    asked: AskedConsent
+    patient: PatientId | None
+    agent: Party
+
+    def chain(self, me: Party) -> ChainOf:
+        """Return the chain of the patient whom the consent names to its grantee `me`; nobody's for anybody else."""
+        if self.asked.grantee != me or self.patient is None:
+            return NOBODY
+        return ChainOf(None, self.patient, self.agent)
+
+
+def consent_facts(
+    db: Connection, ref: StateRef, me: Party, person: bytes, role: str
+) -> ConsentFacts | None:
+    """Return what is held of a consent, live or ended, for somebody who asks by it; None for one that is not here."""
+    row = db.execute(_CONSENT, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    if row is None:
+        return None
+    grantee, agent, patient, terms, end, consumed, closed = row
+    ended = consumed is not None or closed is not None
+    asked = AskedConsent(Party(grantee), terms_reach(terms, person, role), ended, end)
+    # Where she is enrolled here, that names her agent: a grantee judges no authority, so anybody may have said another.
+    here = db.execute(_AGENT_HERE, {"patient": patient, "me": me}).fetchone()
+    named = None if patient is None else PatientId(patient)
+    return ConsentFacts(asked, named, Party(agent if here is None else here[0]))
+
+
+def terms_reach(terms: bytes, person: bytes, role: str) -> bool:
+    """Whether a consent's terms permit something to this person, in this role, of the grantee."""
+    try:
+        said = TERMS.decode(terms)
+    except LedgerError:
+        return False
+    if said.decision != "permit" or not person:
+        return False
+    if said.person is not None:
+        return said.person == person
+    return said.role is None or said.role == role

@@ -317,11 +317,13 @@ async def _refused(tale: Tale) -> list[Finding]:
         each for each in await operations.consents(tale.reed) if each.transaction_id == tale.consent
     ]
     mine = (await operations.consent_now(tale.agent, tale.consent)).status
+    vain = await views.asked_in_vain(tale.agent, REED.shown_as)
     return [
         same("another request is refused", "refused", again),
         no("what was open before opens no more", opened),
         same("Dr Reed has no consent any more", [], live),
         same("Ada sees that it has ended", "ENDED", mine),
+        same("and that Dr Reed asked in vain", "Riverside Hospital", vain.organisation.name),
     ]
 
 

@@ -184,6 +184,19 @@ async def looks_at(client: Client, transaction: str, outcome: str, most: int) ->
     return of_it(seen)
 
 
+async def asked_in_vain(client: Client, shown_as: str) -> Look:
+    """Wait until the patient is told that somebody asked in vain for a disclosure; return the newest such line."""
+
+    def in_vain(found: _WhoLooked) -> list[Look]:
+        return [
+            look
+            for look in found.who_looked.nodes
+            if (look.outcome, look.reader.shown_as, look.disclosure) == ("REFUSED", shown_as, None)
+        ]
+
+    return in_vain(await client.until(_LOOKS, {}, _WhoLooked, lambda seen: bool(in_vain(seen))))[0]
+
+
 async def open_alarms(client: Client) -> tuple[str, ...]:
     """Return what does not fit in what organisations reported, and was not settled."""
     found = await client.ask(_LOOKS, {}, _WhoLooked)

@@ -228,7 +228,7 @@ class Looks:
             return disclosure, row[2] if row is not None and peer in row[:2] else None
         if patient is None:
             return b"", None
-        row = db.execute(text.GET_ENROLLED, {"patient": patient, "organisation": peer}).fetchone()
+        row = db.execute(text.GET_NAMED, {"patient": patient, "organisation": peer}).fetchone()
         return patient, None if row is None else row[0]
 
     def _concerned(

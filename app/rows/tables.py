@@ -59,8 +59,9 @@ class PractitionerRow(SQLModel, table=True):
 class StatementRow(SQLModel, table=True):
     """A patient's consent or restriction, as this node may read it.
 
-    `patient` is what this node calls her: the custodian and the agent by enrolment (`local`), a grantee by the id
-    that the consent told it. `closed_at` is when a signed withdrawal arrived, before its receipt.
+    `patient` is what this node calls her: the custodian and the agent by enrolment (`local`), a grantee where she is
+    enrolled there, too. `pairwise` is the id by which the statement names her to this node; None at her agent.
+    `closed_at` is when a signed withdrawal arrived, before its receipt.
     """
 
     __tablename__ = "statement"
@@ -77,6 +78,7 @@ class StatementRow(SQLModel, table=True):
     grantee: str | None = None
     agent: str
     patient: str | None = None
+    pairwise: bytes | None = None
     start: int
     end: int | None = None
     terms: bytes

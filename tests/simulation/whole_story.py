@@ -12,6 +12,7 @@ from flows.notary_change import ChangeNotary, Moved
 from flows.recovery import Recover
 from flows.store import FlowRow, JournalRow, Status
 from flows.subjects.consent import AmendConsent, ConfirmConsents, RevokeConsent
+from flows.subjects.disclosure import RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
 from flows.subjects.record import AmendRecord, Published, TransferCustody
 from flows.subjects.restriction import LiftRestriction, Restrict
@@ -19,7 +20,7 @@ from flows.subjects.statement import Stated
 from states.identity import Party
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
-from tests.simulation.neighbours import ADA, DAY, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, DAY, REED, enrol, publish, result, stage
 from tests.simulation.test_story import disclosed, granted, reed_signed_in
 from tests.simulation.village import Village
 
@@ -101,6 +102,9 @@ class WholeStory:
         village.run("Agent", LiftRestriction(result(village, "Agent", restrict, Stated).ref))
         village.run("Riverside", ConfirmConsents())
         village.run("Agent", RevokeConsent(consent))
+        village.run(
+            "Riverside", RequestDisclosure(consent, REED, "TREAT", ())
+        )  # its own node refuses
 
     def _amend(self, words: str) -> None:
         mercy = self.village.nodes["Mercy"]

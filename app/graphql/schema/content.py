@@ -53,8 +53,7 @@ async def shown(
         raise ApiError(ErrorCode.LIMIT_EXCEEDED, "too large for GraphQL: use FHIR")
     answer = read()
     if isinstance(answer, Refused):
-        wait_ms = answer.answer_at - context.api.assembly.given.clock()
-        await asyncio.sleep(max(wait_ms, 0) / 1_000)
+        await until_answerable(context, answer)
         return RecordContent(resource=None, bytes=None, refusal=answer.words, log_entry=None)
     parts: list[bytes] = []
     try:
@@ -76,6 +75,12 @@ async def shown(
     )
 
 
+async def until_answerable(context: ApiContext, refused: Refused) -> None:
+    """Wait until a refusal may be given: as long whatever its reason is."""
+    wait_ms = refused.answer_at - context.api.assembly.given.clock()
+    await asyncio.sleep(max(wait_ms, 0) / 1_000)
+
+
 def _resource(found: bytes) -> RawJson | None:
     try:
         return RawJson(msgspec.json.decode(found))
@@ -83,4 +88,11 @@ def _resource(found: bytes) -> RawJson | None:
         return None  # a document that is no JSON: its bytes are there
 
 
-__all__ = ["CONTENT_COST", "PurposeArgument", "RecordContent", "purpose_of", "shown"]
+__all__ = [
+    "CONTENT_COST",
+    "PurposeArgument",
+    "RecordContent",
+    "purpose_of",
+    "shown",
+    "until_answerable",
+]

@@ -37,6 +37,10 @@ class ContentGate(Protocol):
 
     def read_own(self, session: Session, ref: StateRef, purpose: Purpose) -> Opened | Refused: ...
 
+    def refuse_request(
+        self, session: Session, consent: StateRef | None, purpose: Purpose
+    ) -> Refused: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Api:

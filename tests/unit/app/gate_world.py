@@ -128,7 +128,7 @@ class World:
         add(self.db, StatementRow, tx=CONSENT.tx, idx=0, contract="consent/1", custodian=MERCY,
             grantee=RIVERSIDE, agent=AGENT, patient=LOCAL, start=NOW - DAY, end=NOW + 7 * DAY,
             terms=encode(terms(DR_REED)), exceptions=None, at=NOW - DAY, log_index=1, since=NOW - DAY,
-            created_seq=1, consumed_seq=None, closed_at=None, notary=NOTARY)  # fmt: skip
+            created_seq=1, consumed_seq=None, closed_at=None, notary=NOTARY, pairwise=ADA_AT_RIVERSIDE)  # fmt: skip
         add(self.db, DisclosureRow, tx=DISCLOSED, custodian=MERCY, recipient=RIVERSIDE, agent=AGENT,
             patient=LOCAL, consent_tx=CONSENT.tx, consent_idx=0, person=DR_REED,
             shown_as="Dr A. Reed", role="clinician", purpose="TREAT", release_by=NOW + MINUTE,

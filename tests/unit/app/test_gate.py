@@ -6,15 +6,17 @@ from itertools import combinations
 
 import pytest
 
-from app.access import NOTHING_AVAILABLE, WORDS, GateRule
+from app.access import NOTHING_AVAILABLE, WORDS, GateRule, Permit
 from app.auth.sessions import Role, Session
 from app.gate import REFUSED_AFTER_MS, AccessEnded, Opened, Refused
+from states.encoding import encode
 from states.identity import Party
 from states.reading import item_hash
 from states.state import StateRef, TransactionId
 from states.subjects.codes import Purpose
-from tests.contracts.cast import DR_REED, MERCY, NOW, RIVERSIDE
+from tests.contracts.cast import ADA_AT_RIVERSIDE, AGENT, DR_REED, MERCY, NOW, RIVERSIDE
 from tests.unit.app.gate_world import (
+    CONSENT,
     DISCLOSED,
     ELSEWHERE,
     LONG,
@@ -23,6 +25,7 @@ from tests.unit.app.gate_world import (
     TEXT,
     World,
     session,
+    terms,
 )
 
 HOUR = 3_600_000
@@ -40,6 +43,8 @@ class Asked:
 
 
 Break = Callable[[Asked], None]
+Breaks = tuple[tuple[GateRule, Break], ...]
+Read = Callable[[Asked], Opened | Refused]
 
 
 def _expired(asked: Asked) -> None:
@@ -200,6 +205,42 @@ OWN_BREAKS: tuple[tuple[GateRule, Break], ...] = (
 )
 
 
+def _not_grantee(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET grantee = ?, custodian = ?", MERCY, RIVERSIDE)
+
+
+def _no_consent_at_all(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET grantee = NULL")
+
+
+def _for_another(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET terms = ?", encode(terms(OTHER_PERSON)))
+
+
+REQUEST_BREAKS: tuple[tuple[GateRule, Break], ...] = (
+    (GateRule.SESSION_LIVES, _expired),
+    (GateRule.OF_THIS_NODE, _of_another),
+    *((GateRule.ROLE, _role(role)) for role in Role if role is not Role.CLINICIAN),
+    (GateRule.STAFF, _left),
+    (GateRule.STAFF, _nobody),
+    (GateRule.CONSENT_HELD, _no_consent),
+    (GateRule.CONSENT_HELD, _not_grantee),
+    (GateRule.CONSENT_HELD, _no_consent_at_all),
+    (GateRule.ADDRESSED, _for_another),
+    (GateRule.CONSENT_LIVES, _consent_over),
+    (GateRule.CONSENT_LIVES, _consumed),
+    (GateRule.CONSENT_LIVES, _closed),
+)
+
+
+def _request(asked: Asked) -> Permit | Refused:
+    """As the API: what the gate does not permit is refused, and that is kept."""
+    decision = asked.world.gate.may_request(asked.session, CONSENT)
+    if isinstance(decision, Permit):
+        return decision
+    return asked.world.gate.refuse_request(asked.session, CONSENT, asked.purpose)
+
+
 def _read(asked: Asked) -> Opened | Refused:
     return asked.world.gate.read_record(asked.session, asked.tx, asked.item, asked.purpose)
 
@@ -208,7 +249,12 @@ def _read_own(asked: Asked) -> Opened | Refused:
     return asked.world.gate.read_own(asked.session, asked.ref, asked.purpose)
 
 
-PATHS = {"disclosed": (_read, DISCLOSED_BREAKS), "own": (_read_own, OWN_BREAKS)}
+READS: dict[str, Read] = {"disclosed": _read, "own": _read_own}
+PATHS: dict[str, tuple[Callable[[Asked], Opened | Permit | Refused], Breaks]] = {
+    "disclosed": (_read, DISCLOSED_BREAKS),
+    "own": (_read_own, OWN_BREAKS),
+    "requested": (_request, REQUEST_BREAKS),
+}
 EVERY_BREAK = [(path, at) for path, (_, breaks) in PATHS.items() for at in range(len(breaks))]
 EVERY_TWO = [
     (path, pair)
@@ -220,10 +266,10 @@ EVERY_TWO = [
 ]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", READS)
 def test_with_nothing_broken_the_bytes_come_and_the_reading_is_durable_first(path: str) -> None:
     world = World()
-    opened = PATHS[path][0](Asked(world))
+    opened = READS[path](Asked(world))
     assert isinstance(opened, Opened)
     ((entry, why),) = world.logged()  # before any byte was taken
     assert (entry.outcome, entry.purpose, entry.shown_as, why) == (
@@ -293,6 +339,49 @@ def test_a_refusal_of_a_disclosed_item_is_told_to_the_patient_and_one_of_nothing
     _read(asked)
     rows = world.db.execute("SELECT reported FROM reading ORDER BY idx").fetchall()
     assert rows == [(0,), (1,)]
+
+
+def test_a_request_under_a_consent_that_lives_is_permitted_and_nothing_is_logged() -> None:
+    asked = Asked(World())
+    assert _request(asked) == Permit(
+        int(asked.session.expires.timestamp() * 1_000)
+    )  # before the consent ends
+    assert asked.world.logged() == []
+
+
+@pytest.mark.parametrize("change", [_consumed, _closed, _consent_over, _for_another, _left])
+@pytest.mark.parametrize("enrolled", [True, False])
+def test_a_request_refused_under_a_consent_that_was_held_is_told_to_the_patient(
+    change: Break, *, enrolled: bool
+) -> None:
+    asked = Asked(World())
+    change(asked)
+    if not enrolled:
+        asked.world.change("DELETE FROM enrolment")
+    _request(asked)
+    chain = asked.world.db.execute("SELECT patient, agent, disclosure FROM reading_chain")
+    assert chain.fetchall() == [(ADA_AT_RIVERSIDE, AGENT, None)]
+    assert asked.world.db.execute("SELECT reported FROM reading").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("change", [_no_consent, _not_grantee, _no_consent_at_all])
+def test_a_request_under_what_is_no_consent_here_is_logged_and_told_to_nobody(
+    change: Break,
+) -> None:
+    asked = Asked(World())
+    change(asked)
+    _request(asked)
+    assert asked.world.db.execute("SELECT reported FROM reading").fetchall() == [(1,)]
+    assert asked.world.db.execute("SELECT agent FROM reading_chain").fetchall() == [(None,)]
+
+
+def test_who_is_told_of_an_enrolled_patient_is_the_agent_that_her_enrolment_names() -> None:
+    """A grantee judges no authority: whoever knows her id could have notarised a consent that names another agent."""
+    asked = Asked(World())
+    asked.world.change("UPDATE statement SET agent = ?", MERCY)
+    _consumed(asked)
+    _request(asked)
+    assert asked.world.db.execute("SELECT agent FROM reading_chain").fetchall() == [(AGENT,)]
 
 
 def test_an_entry_names_its_item_by_a_salted_hash() -> None:
