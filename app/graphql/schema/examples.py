@@ -68,6 +68,14 @@ EXAMPLES: Sequence[ExampleQuery] = (
         role=Role.PATIENT,
     ),
     ExampleQuery(
+        "One consent",
+        "query OneConsent($id: ID!) {\n"
+        "  consent(id: $id) { status start end custodian { name } grantee { name }\n"
+        "    terms { purposes categories } inForce { party { name } since } } }",
+        '{"id": "<id of a consent>"}',
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
         "Revoke consent",
         "mutation Revoke($input: RevokeConsentInput!) {\n"
         f"  revokeConsent(input: $input) {_PAYLOAD} }}",

@@ -20,7 +20,7 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Node, info_keys
+from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import KIND as PATIENT_KIND
 from app.graphql.schema.patient import Patient, patient_named
@@ -186,6 +186,11 @@ def chosen(info: Info, patient: str | None, status: Life, **others: Cell) -> dic
     if status is not Life.ALL:
         filters[status.value] = 1
     return filters
+
+
+def record(info: Info, id: Id) -> Record | None:  # noqa: A002  its name in the API
+    keys = info_keys(info, id, KIND)
+    return None if keys is None else find_record(info.context, keys)
 
 
 def records(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments

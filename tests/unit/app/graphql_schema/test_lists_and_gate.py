@@ -38,6 +38,11 @@ LISTS = {
 }
 KINDS = tuple(LISTS)
 NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+ONE = {
+    kind: f"query($id: ID!) {{ {kind}(id: $id) {{ id }} }}"
+    for kind in ("record", "consent", "restriction", "disclosure")
+}
+"""Kinds with a root of their own for one of them."""
 ROWS = {
     "record": "SELECT tx, idx, custodian, NULL, patient, '', NULL, 0, 1 FROM record",
     "consent": "SELECT tx, idx, custodian, grantee, patient, '', terms, \"end\","
@@ -184,8 +189,25 @@ def test_what_is_listed_the_gate_permits(state: str, kind: str) -> None:
         ids = [look.id_of(kind, row) for row in held]
         expected = [{"id": each} if each in due else None for each in ids]
         assert world.ask(who, NODES, {"ids": ids})["nodes"] == expected, (who, kind)
+        if kind in ONE:
+            answers = [world.ask(who, ONE[kind], {"id": each})[kind] for each in ids]
+            assert answers == expected, (who, kind)
         rows += len(held)
     assert rows > 0
+
+
+@pytest.mark.parametrize("kind", ONE)
+def test_a_root_for_one_thing_answers_nothing_to_every_id_that_is_not_of_its_kind(
+    kind: str,
+) -> None:
+    world = world_in("as told")
+    rows = {each: Look(world, ADA_HERSELF).held(each) for each in KINDS}
+    ids = {each: Look(world, ADA_HERSELF).id_of(each, held[0]) for each, held in rows.items()}
+    assert world.ask(ADA_HERSELF, ONE[kind], {"id": ids[kind]}) == {kind: {"id": ids[kind]}}
+    others = [each for other, each in ids.items() if other != kind]
+    elsewhere = world.desks["Mercy"].api.ids.seal(kind, rows[kind][0].tx, 0)
+    for each in (*others, elsewhere, "", "AAAA", "ä" * 600):
+        assert world.ask(ADA_HERSELF, ONE[kind], {"id": each}) == {kind: None}
 
 
 @pytest.mark.parametrize("state", STATES)
