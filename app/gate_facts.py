@@ -12,19 +12,22 @@ from app.rows.tables import (
     DisclosureRow,
     EnrolmentRow,
     LivenessRow,
+    PatientKeyRow,
+    PatientWrapRow,
     RecordRow,
     StatementRow,
 )
 from app.storage.statements import sql, table_of
 from states.errors import LedgerError
 from states.identity import Party, PatientId
-from states.state import StateRef
+from states.state import StateRef, TransactionId
 from states.subjects.content import CONTENT, Content
 from states.subjects.terms import TERMS
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
 _R, _E = table_of(RecordRow), table_of(EnrolmentRow)
+_K, _W = table_of(PatientKeyRow), table_of(PatientWrapRow)
 
 _DISCLOSED = sql(
     select(
@@ -85,6 +88,28 @@ _CONSENT = sql(
         _S.c.consumed_seq,
         _S.c.closed_at,
     ).where(_S.c.tx == bindparam("tx"), _S.c.idx == bindparam("idx"), _S.c.grantee.is_not(None))
+)
+_HERS = sql(
+    select(
+        _R.c.custodian,
+        _R.c.patient,
+        _R.c.commitment,
+        _R.c.blob,
+        _R.c.size_class,
+        _R.c.content,
+        _R.c.withheld,
+    ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"), _R.c.patient.is_not(None))
+)
+_OF = _R.alias("of")
+# By the commitment, for a transfer changes neither bytes nor key; of the same patient, for whoever has seen a
+# commitment can publish it as another's.
+_KEY_OF = sql(
+    select(_K.c.tx, _K.c.idx, _K.c.wrapped, _W.c.epoch, _W.c.wrapped)
+    .join(_W, _W.c.id == _K.c.wrap)
+    .join(_OF, (_OF.c.tx == _K.c.tx) & (_OF.c.idx == _K.c.idx))
+    .where(_K.c.commitment == bindparam("commitment"), _OF.c.patient == bindparam("patient"))
+    .order_by(_K.c.tx != bindparam("tx"), _K.c.tx)
+    .limit(1)
 )
 _AGENT_HERE = sql(
     select(_E.c.agent).where(
@@ -178,6 +203,52 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
         commitment=commitment,
         blob=blob,
         size_class=size_class,
+        key=key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PatientsKey:
+    """The data key of a record, as her agent keeps it: under a shared key, which is wrapped for an epoch key."""
+
+    tx: TransactionId
+    item: int
+    wrapped: bytes
+    epoch: int
+    shared: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PatientsFacts:
+    """A version of a record of a patient of this agent; `key` is None where none has come."""
+
+    custodian: Party
+    patient: str
+    content: Content
+    commitment: bytes
+    blob: str
+    size_class: int
+    withheld: bool
+    key: PatientsKey | None
+
+
+def patients_facts(db: Connection, ref: StateRef) -> PatientsFacts | None:
+    """Return what is held of a version of a record, and the key that opens it; None for one that is not here."""
+    row = db.execute(_HERS, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    if row is None:
+        return None
+    custodian, patient, commitment, blob, size_class, content, withheld = row
+    named = {"commitment": commitment, "patient": patient, "tx": ref.tx}
+    found = db.execute(_KEY_OF, named).fetchone()
+    key = None if found is None else PatientsKey(TransactionId(found[0]), *found[1:])
+    return PatientsFacts(
+        custodian=Party(custodian),
+        patient=patient,
+        content=CONTENT.decode(content),
+        commitment=commitment,
+        blob=blob,
+        size_class=size_class,
+        withheld=withheld is not None,
         key=key,
     )
 

@@ -114,6 +114,9 @@ RECORDS_THERE = sql(
         _RECORD.c.patient == bindparam("patient"), _RECORD.c.custodian == bindparam("custodian")
     )
 )
+HER_RECORDS = sql(
+    select(_RECORD.c.commitment, _RECORD.c.content).where(_RECORD.c.patient == bindparam("patient"))
+)
 
 _LINE = (_LOOK.c.organisation, _LOOK.c.chain, _LOOK.c.number)
 WHO_LOOKED = sql(

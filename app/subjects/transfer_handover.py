@@ -64,6 +64,16 @@ class TransferHandover:
         self._ground = ground
         self._blobs = blobs
 
+    def is_to(self, step: Step, tx: bytes, peer: str) -> bool:
+        """Whether this node passed a record to that custodian by this transaction."""
+        row = step.unit.execute(_GET, {"tx": tx}).fetchone()
+        return row is not None and row[0] == peer
+
+    def is_taken(self, step: Step, tx: bytes) -> bool:
+        """Whether this node took custody of a record by this transaction."""
+        row = step.unit.execute(_TAKEN, {"tx": tx, "me": self._ground.me}).fetchone()
+        return row is not None
+
     def release(self, step: Step, request: ReleaseKeys) -> Release:
         """Wrap the record's data key for the new custodian: the receipt is all that this needs."""
         to, epoch, epoch_key, commitment, _, _ = self._transfer(step, request.tx)

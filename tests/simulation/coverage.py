@@ -11,6 +11,7 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
     "transfer-custody/1": ("INIT", "DATA", "END", "ERROR"),
     "find-practitioner/1": ("INIT", "DATA", "END", "ERROR"),
     "recover/1": ("INIT", "DATA", "END"),
+    "obtain-keys/1": ("INIT", "DATA", "END"),
     "publish-records/1": ("LETTER",),
     "amend-record/1": ("LETTER",),
     "grant-consent/1": ("LETTER",),

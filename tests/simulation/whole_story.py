@@ -14,7 +14,8 @@ from flows.store import FlowRow, JournalRow, Status
 from flows.subjects.consent import AmendConsent, ConfirmConsents, RevokeConsent
 from flows.subjects.disclosure import RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
-from flows.subjects.record import AmendRecord, Published, TransferCustody
+from flows.subjects.patient_access import FetchOwn, ReleaseToPatient
+from flows.subjects.record import AmendRecord, Published, PublishRecords, TransferCustody
 from flows.subjects.restriction import LiftRestriction, Restrict
 from flows.subjects.statement import Stated
 from states.identity import Party
@@ -126,6 +127,15 @@ class WholeStory:
         assert refused.status == Status.FAILED, "she is not enrolled at Riverside"
         move = TransferCustody(record, village.party("Agent"), village.party("Mercy"))
         result(village, "Northside", village.run("Northside", move), Published)
+        batch = stage(village, "Northside", name, [("note", b"to be explained")], "to-be-discussed")
+        held = village.run("Northside", PublishRecords(batch))
+        note = result(village, "Northside", held, Published)
+        village.run("Northside", ReleaseToPatient(StateRef(TransactionId(note.tx), 0)))
+        for tx in (
+            published.tx,
+            note.tx,
+        ):  # the former has passed to Mercy: its ciphertext is served still
+            village.run("Agent", FetchOwn(village.party("Northside"), TransactionId(tx), 0))
 
     def _restored_agent(self) -> None:
         """The agent loses a publication; an amendment of it makes it fetch that, and then it asks for all."""

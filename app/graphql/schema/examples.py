@@ -30,6 +30,13 @@ EXAMPLES: Sequence[ExampleQuery] = (
         role=Role.PATIENT,
     ),
     ExampleQuery(
+        "Read a record of mine",
+        "query ReadMine {\n"
+        "  records(first: 1) { nodes { kind code day custodian { name } withheld\n"
+        '    content(purpose: "PATRQT") { resource refusal } } } }',
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
         "Who looked",
         "query WhoLooked {\n"
         "  whoLooked(first: 20) { nodes {\n"

@@ -6,16 +6,18 @@ from typing import Annotated
 import strawberry
 from sqlalchemy import and_, bindparam, func, or_
 
+from app.auth.sessions import Role
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
 from app.graphql.scalars import Digest, LedgerSeq, UInt53
-from app.graphql.schema.codes import Category
+from app.graphql.schema.codes import Category, WithheldReason
 from app.graphql.schema.content import (
     CONTENT_COST,
     PurposeArgument,
     RecordContent,
     purpose_of,
     shown,
+    shown_to_patient,
 )
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
@@ -61,6 +63,7 @@ RECORDS = Listing(
         _R.c.blob,
         _R.c.size_class,
         _R.c.content,
+        _R.c.withheld,
         _R.c.created_seq,
         _R.c.consumed_seq,
     ),
@@ -95,6 +98,8 @@ async def _content(root: "Record", info: Info, purpose: PurposeArgument) -> Reco
     gate = context.api.gate
     ref = StateRef(TransactionId(bytes(root.transaction_id)), root.index)
     session, why = context.caller.session, purpose_of(purpose)
+    if session.role is Role.PATIENT:
+        return await shown_to_patient(context, root.size_class, ref, why)
     return await shown(context, root.size_class, lambda: gate.read_own(session, ref, why))
 
 
@@ -128,19 +133,24 @@ class Record(Node):
     consumed_seq: LedgerSeq | None = strawberry.field(
         description="Since when it has ended here: amended, moved, erased. Null while it lives."
     )
+    withheld: WithheldReason | None = strawberry.field(
+        description="Why the custodian withholds its content from the patient; null where it does not."
+    )
     patient: Patient | None = strawberry.field(resolver=_patient, description="Whose it is.")
     transaction: Transaction | None = strawberry.field(
         resolver=_transaction, description="What created it; null where you may not see it."
     )
     content: RecordContent | None = strawberry.field(
         resolver=_content,
-        description="The FHIR resource. Reading it is logged, also where it is refused.",
+        description="The FHIR resource, to the custodian's staff and to the patient herself. Reading it is logged, "
+        "also where it is refused.",
         metadata={"cost": CONTENT_COST},
     )
 
 
 def record_of(context: ApiContext, row: Row) -> Record:
-    tx, idx, custodian, patient, version, commitment, blob, size, content, made, ended = row
+    tx, idx, custodian, patient, version, commitment, blob, size, content, withheld = row[:10]
+    made, ended = row[10:]
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
@@ -160,6 +170,7 @@ def record_of(context: ApiContext, row: Row) -> Record:
         commitment=Digest(commitment),
         blob=str(blob),
         size_class=UInt53(int(size or 0)),
+        withheld=None if withheld is None else WithheldReason(str(withheld)),
         created_seq=LedgerSeq(int(made or 0)),
         consumed_seq=None if ended is None else LedgerSeq(int(ended)),
     )

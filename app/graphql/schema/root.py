@@ -178,6 +178,9 @@ class Mutation:
     amend_record: mutation.FlowPayload = strawberry.mutation(
         resolver=publishing.amend_record, description="Put a new version in a record's place."
     )
+    release_to_patient: mutation.FlowPayload = strawberry.mutation(
+        resolver=publishing.release_to_patient, description="Withhold a record no more."
+    )
     transfer_custody: mutation.FlowPayload = strawberry.mutation(
         resolver=publishing.transfer_custody, description="Pass a record to another custodian."
     )

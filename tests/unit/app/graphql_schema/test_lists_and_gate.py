@@ -222,6 +222,22 @@ def test_the_gate_opens_to_clinicians_alone(state: str) -> None:
             assert all(None not in look.opens(kind, row) for row in look.held(kind))
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_the_gate_opens_to_a_patient_what_is_listed_to_her_and_to_nobody_else(state: str) -> None:
+    """Her records: nothing that ends for others ends that. Their ciphertext comes when she reads."""
+    world, opened = world_in(state), 0
+    for who in SEEN:
+        look = Look(world, who)
+        gate, session = world.desks[who.node].assembly.gate, world.session(who)
+        listed = look.listed("record") if who.role is Role.PATIENT else set()
+        for row in look.held("record"):
+            decision = gate.may_open_hers(session, StateRef(TransactionId(row.tx), row.idx))
+            may = isinstance(decision, Permit) or decision.rule is GateRule.FETCHED
+            assert may is (look.id_of("record", row) in listed), who
+            opened += may
+    assert opened == 2
+
+
 @pytest.mark.parametrize(
     ("state", "mora", "reed"),
     [("as told", 2, 2), ("revoked", 2, 0), ("restricted", 0, 0), ("withdrawn", 2, 0),
