@@ -22,7 +22,7 @@ from app.subjects.disclosure import ASKED
 from app.subjects.patient_access import PatientAccess
 from app.subjects.statement import Statements
 from app.subjects.transfer_handover import TransferHandover
-from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
+from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, check_epoch, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.locks import QUESTIONED
@@ -288,6 +288,7 @@ class Handover:
         if (custodian, recipient) != (request.peer, self.me):
             raise FlowRefused("not-yours", "keys of a disclosure between others")
         wrapped = WRAPPED_KEYS.decode(part_of(step, request.part))
+        check_epoch(self._ground.keys, wrapped.epoch)
         items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
         if len(items) != len(wrapped.keys):
             raise MalformedBytes("wrapped keys", "not one for each item")

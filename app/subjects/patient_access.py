@@ -23,7 +23,7 @@ from app.rows.tables import IntroductionRow, PatientKeyRow, PatientWrapRow, Reco
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments, NotEnrolled
-from app.subjects.wrapped import chunk_part
+from app.subjects.wrapped import check_epoch, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.reader import NotHeld
@@ -253,8 +253,7 @@ class PatientAccess:
         part = PART.decode(part_of(step, request.part))
         known = self._concerned(step.unit, request.peer, request.tx)
         context = WrapContext(request.tx, SHARED_ITEM, part.epoch)
-        if part.epoch not in self._ground.keys.epochs():
-            raise MalformedBytes("patient's keys", "for an epoch key that this node has not got")
+        check_epoch(self._ground.keys, part.epoch)
         shared = SharedWrap(
             self._ground.keys.open_epoch(part.epoch, part.wrapped, context), request.tx
         )
