@@ -21,6 +21,7 @@ from app.subjects.deciding import Deciding
 from app.subjects.disclosure import DisclosureSubject
 from app.subjects.enrolment import EnrolmentHandlers, Enrolments
 from app.subjects.handover import Handover
+from app.subjects.key_return import KeyReturn
 from app.subjects.notary_change import NotaryChangeSubject
 from app.subjects.notices import Notices
 from app.subjects.patient_access import PatientAccess, fetching, obtaining
@@ -89,6 +90,7 @@ class Assembly:
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
         self.patient_access = PatientAccess(self.ground, self.enrolments, given.blobs)
+        self.key_return = KeyReturn(self.ground, self.enrolments, given.blobs)
         self.handover = Handover(
             self.ground, self.statements, self.deciding, given.blobs, self.patient_access
         )
@@ -144,6 +146,7 @@ class Assembly:
             self.disclosures,
             self.handover,
             self.patient_access,
+            self.key_return,
             transfers,
             moves,
             Notices(self.statements),
@@ -181,8 +184,12 @@ class Assembly:
             self.looks.check_silence(self.db, self.given.clock())
 
     def obtain_keys(self) -> bool:
-        """At an agent: start asking for keys of its patients' records that never came; once a day for each."""
-        due = self.patient_access.due(self.db, self.given.clock())
+        """Start asking for missing keys, once a day for each publication.
+
+        At an agent for those of its patients' records that never came, at a custodian for those that a restore lost.
+        """
+        now = self.given.clock()
+        due = self.patient_access.due(self.db, now) + self.key_return.due(self.db, now)
         for flow, key in due:
             self.engine.start(flow, key)
         return bool(due)

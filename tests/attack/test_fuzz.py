@@ -15,6 +15,7 @@ from flows.notices import InForce, InForceSince, Superseded, Withdrawn
 from flows.recovery import Recall
 from flows.step import StepContext
 from flows.subjects.enrolment import Application, WhoIs
+from flows.subjects.key_return import WantKeysBack
 from flows.subjects.patient_access import KeysReady, WantOwn, WantPatientKeys
 from flows.subjects.reading import TellReadings
 from flows.subjects.record import Introduce, Introduction, Offer
@@ -230,6 +231,7 @@ def first_messages(village: Village, liar: Liar) -> dict[str, list[msgspec.Struc
         "note-superseded/1": [Superseded(consent.tx, bytes(32), 2)],
         "take-custody/1": [Offer(bytes(16), record, None)],
         "give-patient-keys/1": [WantPatientKeys(consent.tx, 1, b"\1" + bytes(32))],
+        "return-keys/1": [WantKeysBack(consent.tx, 1, b"\1" + bytes(32))],
         "give-own/1": [WantOwn(consent.tx)],
         "note-keys-ready/1": [KeysReady(consent.tx)],
         "take-delivery/1": [Deliver(consent.tx)],

@@ -71,6 +71,7 @@ class WholeStory:
         self._disclosure_and_what_follows(consent)
         self._custody()
         self._restored_agent()
+        self._restored_custodian()
 
     def _consent_that_moved(self) -> StateRef:
         village = self.village
@@ -149,6 +150,21 @@ class WholeStory:
         held = agent.db.execute("SELECT count(*) FROM ledger_tx WHERE tx = ?", (lost.tx,))
         assert held.fetchone() == (1,), "the agent fetched what the amendment rests on"
         village.run("Agent", Recover(village.party("Mercy"), 0))
+
+    def _restored_custodian(self) -> None:
+        """A laboratory loses a publication with its keys: the agent has both."""
+        village = self.village
+        image = open_database(":memory:")
+        village.nodes["Northside"].db.backup(image)
+        publish(village, "Northside", "order book 93", [("laboratory", b"sodium 140")])
+        northside = self._put_back("Northside", image)
+        village.run("Northside", Recover(village.party("Agent"), 0))
+        assert northside.obtain_keys()
+        village.settle()
+        lost = northside.db.execute(
+            "SELECT count(*) FROM record WHERE key IS NULL AND consumed_seq IS NULL"
+        )
+        assert lost.fetchone() == (0,), "it has its key again"
 
     def _put_back(self, name: str, image: Connection) -> Assembly:
         village = self.village
