@@ -18,6 +18,7 @@ from app.rows.tables import (
 from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.subjects.patient_access import keep_up, reason_taken_over
+from app.subjects.transfer import had_before
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.reader import NotHeld
@@ -204,6 +205,11 @@ class RecordSubject:
                 Party(introduced[0]): frozenset({"agent"}),
                 Party(introduced[1]): frozenset({"former-custodian"}),
             }
+        old, local = ledger.inputs_of(MedicalRecord), had_before(step.unit, self.me, new)
+        if old and local is not None:
+            agent = self._enrolments.of_local(step.unit, self.me, local).agent
+            former = {old[0].custodian: frozenset({"former-custodian"})}
+            return holders | {agent: frozenset({"agent"})} | former
         row = step.unit.execute(_GET_RECORD, {"tx": ref.tx, "idx": ref.index}).fetchone()
         if row is None or row[0] is None:
             raise NotHeld("the transferred record is not known here")
@@ -262,7 +268,9 @@ class RecordSubject:
                 return self._enrolments.name_of(step.unit, named.patient)
         ref = ledger.inputs[0].ref
         row = step.unit.execute(_GET_RECORD, {"tx": ref.tx, "idx": ref.index}).fetchone()
-        return None if row is None or row[4] == self.me else row[0]
+        if row is not None:
+            return None if row[4] == self.me else row[0]
+        return had_before(step.unit, self.me, ledger.outputs_of(MedicalRecord)[0][1])
 
     def _row(
         self,

@@ -92,6 +92,11 @@ _OF_ANOTHER = sql(
     )
     .limit(1)
 )
+_HAD = sql(
+    select(_RECORD.c.patient).where(
+        _RECORD.c.commitment == bindparam("commitment"), _RECORD.c.custodian == bindparam("me")
+    )
+)
 _ADD_TRANSFER = sql(insert(_TRANSFER))
 
 
@@ -237,3 +242,12 @@ class Transfers:
         row: tuple[str | None, str, int | None, bytes, str | None] | None
         row = step.unit.execute(_RECORD_HERE, {"tx": ref.tx, "idx": ref.index}).fetchone()
         return row
+
+
+def had_before(db: Connection, me: Party, new: MedicalRecord) -> str | None:
+    """Return whose the bytes were that come back to this custodian: restored, it has forgotten what it sealed.
+
+    It had signed their return only for the patient for whom it keeps them (Transfers.accept_offer).
+    """
+    row = db.execute(_HAD, {"commitment": new.commitment, "me": me}).fetchone()
+    return None if row is None or new.custodian != me else row[0]

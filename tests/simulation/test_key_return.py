@@ -1,6 +1,7 @@
 """A custodian that was restored from a backup has its keys back from the agent, and no others."""
 
 from dataclasses import replace
+from sqlite3 import Connection
 
 import msgspec
 import pytest
@@ -41,6 +42,13 @@ def restored(village: Village, withheld: bool = False) -> TransactionId:  # noqa
     documents = [("laboratory", b"first"), ("laboratory", b"second")]
     reason = "harm" if withheld else None
     lost = publish(village, "Mercy", "MRN 4711", documents, reason)  # type: ignore[arg-type]  # literals
+    node = put_back(village, image)
+    assert node.db.execute(LOST, (node.me,)).fetchone() == (2,), "the transaction came, no key did"
+    return TransactionId(lost.tx)
+
+
+def put_back(village: Village, image: Connection) -> Assembly:
+    """Let Mercy go on from an image, and have its transactions back from the agent."""
     SqliteFlowStore(image).new_incarnation(village.entropy(16))
     node = Assembly(replace(village.nodes["Mercy"].given, db=image))
     village.nodes["Mercy"] = village._by_party[node.me] = node
@@ -52,8 +60,7 @@ def restored(village: Village, withheld: bool = False) -> TransactionId:  # noqa
             other.engine.hello(node.me, here)
     village.settle()
     village.run("Mercy", Recover(village.party("Agent"), 0))
-    assert node.db.execute(LOST, (node.me,)).fetchone() == (2,), "the transaction came, no key did"
-    return TransactionId(lost.tx)
+    return node
 
 
 def keyless(village: Village) -> int:
@@ -104,6 +111,29 @@ def test_asked_twice_in_a_day_it_is_one_flow(village: Village) -> None:
     village.clock.now += AGAIN_MS
     mercy.obtain_keys()
     assert mercy.db.execute(flows).fetchone() == (2,)
+
+
+def test_what_came_back_to_a_custodian_is_its_patients_again_after_a_restore(
+    village: Village,
+) -> None:
+    """Passed on and taken back: nobody but the restored node had seen how it named her the second time."""
+    published = publish(village, "Mercy", "MRN 4711", [("laboratory", b"first")])
+    enrol(village, "Riverside", "RV-20-88")
+    there = StateRef(TransactionId(published.tx), 0)
+    move = TransferCustody(there, village.party("Agent"), village.party("Riverside"))
+    moved = result(village, "Mercy", village.run("Mercy", move), Published)
+    image = open_database(":memory:")
+    village.nodes["Mercy"].db.backup(image)
+    back = TransferCustody(
+        StateRef(TransactionId(moved.tx), 0), village.party("Agent"), village.party("Mercy")
+    )
+    last = result(village, "Riverside", village.run("Riverside", back), Published)
+    mercy = put_back(village, image)
+    row = "SELECT patient, key IS NULL FROM record WHERE tx = ?"
+    assert mercy.db.execute(row, (last.tx,)).fetchone() == ("MRN 4711", 1)
+    mercy.obtain_keys()
+    village.settle()
+    assert mercy.db.execute(row, (last.tx,)).fetchone() == ("MRN 4711", 0)
 
 
 def wants(village: Village, liar: Liar, tx: TransactionId) -> bytes:
