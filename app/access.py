@@ -36,6 +36,13 @@ class GateRule(StrEnum):
     OWN_RECORD = "no such record is in the custody of this node"
     TREATMENT = "the declared purpose is not treatment"
     NOT_CLOSED = "the patient has closed it to this person or purpose"
+    CONSENT_HELD = "no such consent is held here as grantee"
+    ADDRESSED = "the consent is for another person or role"
+    HERS = "no record of this patient in another's custody is known here by that name"
+    NOT_WITHHELD = "its custodian withholds it from the patient"
+    KEY_GIVEN = "its custodian has not given the key for the patient yet"
+    FETCHED = "its ciphertext has not been fetched from its custodian yet"
+    GENUINE = "what its custodian gave does not open, or is not what the ledger promises"
 
 
 WORDS = {
@@ -45,8 +52,13 @@ WORDS = {
         "This patient's consent has ended. Ask the patient for a new one, or in danger of life declare an emergency."
     ),
     GateRule.LEASE: "It cannot be confirmed at the moment that the patient's consent still holds. Try again soon.",
+    GateRule.NOT_WITHHELD: "The custodian withholds this from you, for the reason that it names.",
+    GateRule.KEY_GIVEN: "The custodian has been asked to open this for you. Try again soon.",
+    GateRule.FETCHED: "It is being fetched from its custodian. Try again soon.",
+    GateRule.GENUINE: "What the custodian gave does not open, or is not what it published. Ask the custodian.",
 }
-"""Refusals that may be named: only after SAME_PERSON, SAME_PURPOSE and HELD, so only to a party of the consent."""
+"""Refusals that may be named: only after SAME_PERSON, SAME_PURPOSE and HELD, so only to a party of the consent; or
+after HERS, to the patient whose record it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,30 @@ class OwnRecord:
     custodian: Party
     has_key: bool
     closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskedConsent:
+    """A consent under which somebody asks for a disclosure, as the grantee's vault has it. `end` is ms, exclusive.
+
+    `addressed`: its terms permit something to the asker. `ended`: consumed, or closed by a signed withdrawal.
+    """
+
+    grantee: Party
+    addressed: bool
+    ended: bool
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatientsRecord:
+    """A version of a record in another's custody, as the agent of its patient has it. `patient` is its name of her."""
+
+    custodian: Party
+    patient: str
+    withheld: bool
+    has_key: bool
+    has_ciphertext: bool
 
 
 Clause = tuple[GateRule, bool]
@@ -175,6 +211,41 @@ def judge_own(
             record is not None and record.custodian == here.me and record.has_key,
         )
         yield GateRule.NOT_CLOSED, record is not None and not record.closed
+
+    broken = _first_broken(clauses())
+    return Permit(_session_ends(session)) if broken is None else Deny(broken)
+
+
+def judge_request(
+    session: Session, staff: Staff | None, consent: AskedConsent | None, here: Here
+) -> Decision:
+    """May this session's person ask for a disclosure under this consent now? What it permits, its custodian decides."""
+
+    def clauses() -> Iterable[Clause]:
+        yield from _acts_here(session, here, Role.CLINICIAN)
+        yield GateRule.STAFF, staff is not None
+        yield GateRule.CONSENT_HELD, consent is not None and consent.grantee == here.me
+        assert consent is not None, "required above"
+        yield GateRule.ADDRESSED, consent.addressed
+        yield GateRule.CONSENT_LIVES, not consent.ended and here.now < consent.end
+
+    broken = _first_broken(clauses())
+    if broken is not None or consent is None:
+        return Deny(broken or GateRule.CONSENT_HELD)
+    return Permit(min(_session_ends(session), consent.end))
+
+
+def judge_hers(session: Session, record: PatientsRecord | None, here: Here) -> Decision:
+    """May a patient open a record of her own, at her agent, now? For any purpose: it is hers."""
+
+    def clauses() -> Iterable[Clause]:
+        yield from _acts_here(session, here, Role.PATIENT)
+        hers = record is not None and record.patient == session.person_id
+        yield GateRule.HERS, hers and record is not None and record.custodian != here.me
+        assert record is not None, "required above"
+        yield GateRule.NOT_WITHHELD, record.has_key or not record.withheld
+        yield GateRule.KEY_GIVEN, record.has_key
+        yield GateRule.FETCHED, record.has_ciphertext
 
     broken = _first_broken(clauses())
     return Permit(_session_ends(session)) if broken is None else Deny(broken)

@@ -6,7 +6,8 @@ from sqlite3 import Connection, OperationalError
 from typing import Protocol
 
 from app.blobs.store import BlobStore
-from app.gate import Gate, GateParts
+from app.gate import Gate, Lacking
+from app.gate_parts import GateParts
 from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.readings.log import ReadingLog
@@ -22,8 +23,10 @@ from app.subjects.disclosure import DisclosureSubject
 from app.subjects.enrolment import EnrolmentHandlers, Enrolments
 from app.subjects.enrolment_recall import EnrolmentRecall
 from app.subjects.handover import Handover
+from app.subjects.key_return import KeyReturn
 from app.subjects.notary_change import NotaryChangeSubject
 from app.subjects.notices import Notices
+from app.subjects.patient_access import PatientAccess, fetching, obtaining
 from app.subjects.record import RecordSubject
 from app.subjects.restriction import RestrictionSubject
 from app.subjects.statement import Statements
@@ -80,12 +83,18 @@ class Assembly:
         self.enrolments = Enrolments(given.me, given.keys, given.entropy)
         self.statements = Statements(self.ground, self.enrolments)
         self.readings = ReadingLog(given.me, given.keys, given.entropy)
-        self.reports = ReadingReports(self.readings, given.keys, given.parameters)
         self.looks = Looks(given.me, given.directory, given.parameters)
+        self.reports = ReadingReports(
+            self.readings, given.keys, given.parameters, self.looks.keep_own
+        )
         self.deciding = Deciding(self.ground, self.enrolments, self.readings)
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
-        self.handover = Handover(self.ground, self.statements, self.deciding, given.blobs)
+        self.patient_access = PatientAccess(self.ground, self.enrolments, given.blobs)
+        self.key_return = KeyReturn(self.ground, self.enrolments, given.blobs)
+        self.handover = Handover(
+            self.ground, self.statements, self.deciding, given.blobs, self.patient_access
+        )
         self.gate = Gate(
             GateParts(
                 me=given.me,
@@ -140,6 +149,8 @@ class Assembly:
             restrictions,
             self.disclosures,
             self.handover,
+            self.patient_access,
+            self.key_return,
             transfers,
             moves,
             Notices(self.statements),
@@ -175,6 +186,25 @@ class Assembly:
         self.engine.start(*self.reports.heads_due(self.given.clock()))
         with transaction(self.db):
             self.looks.check_silence(self.db, self.given.clock())
+
+    def obtain_keys(self) -> bool:
+        """Start asking for missing keys, once a day for each publication.
+
+        At an agent for those of its patients' records that never came, at a custodian for those that a restore lost.
+        """
+        now = self.given.clock()
+        due = self.patient_access.due(self.db, now) + self.key_return.due(self.db, now)
+        for flow, key in due:
+            self.engine.start(flow, key)
+        return bool(due)
+
+    def obtain(self, lacking: Lacking) -> None:
+        """At an agent: start getting what a patient lacks to read a record of hers; at most once in a while."""
+        now = self.given.clock()
+        if lacking.key:
+            self.engine.start(*obtaining(lacking.custodian, lacking.record.tx, now))
+        if lacking.ciphertext:
+            self.engine.start(*fetching(lacking.custodian, lacking.record, now))
 
     def question(self, kind: str, row: bytes) -> tuple[Party, bytes]:
         """Return the notary to ask, and the encoded question that a flow's `AskNotary` names.

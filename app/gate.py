@@ -8,8 +8,7 @@ each chunk (`may_open`) and so ends with what permitted it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from sqlite3 import Connection
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from app.access import (
     NOTHING_AVAILABLE,
@@ -20,31 +19,35 @@ from app.access import (
     GateRule,
     Here,
     OwnRecord,
+    PatientsRecord,
     Permit,
     Staff,
     judge_disclosed,
+    judge_hers,
     judge_own,
+    judge_request,
 )
 from app.auth.sessions import Session
 from app.blobs.cipher import BlobOpener
 from app.blobs.errors import BlobDamaged, BlobMissing
-from app.blobs.store import BlobStore
-from app.blobs.wrap import WrapContext
-from app.closure import Asker, Closure, PatientsStatements, closes
+from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext
+from app.closure import Asker, Closure, closes
 from app.gate_facts import (
     DisclosedFacts,
     OwnFacts,
+    PatientsFacts,
+    consent_facts,
     disclosed_facts,
     own_facts,
+    patients_facts,
 )
+from app.gate_parts import GateParts
 from app.keystore.errors import UnknownKey
-from app.keystore.keys import KeyStore
-from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
+from app.readings.log import NO_STAFF, NOBODY, ChainOf, Reading
 from app.storage.database import transaction
 from states.crypto.hashes import tagged_hash
 from states.errors import LedgerError
 from states.identity import Party, PatientId
-from states.parameters import ParametersHistory
 from states.state import StateRef, TransactionId
 from states.subjects.codes import Purpose
 from states.subjects.content import Content
@@ -53,6 +56,8 @@ REFUSED_AFTER_MS = 50
 """A refusal is given this long after it was asked for, whatever its reason: longer than any of them takes."""
 
 PERSON_SIZE = 16
+HERSELF, PATIENT_ROLE = "the patient herself", "patient"
+_TO_BE_GOT = frozenset({GateRule.KEY_GIVEN, GateRule.FETCHED})
 _UNREADABLE = (LedgerError, BlobMissing, BlobDamaged, UnknownKey)
 
 
@@ -80,28 +85,21 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """What an agent has not got yet of a record that its patient may open."""
+
+    custodian: Party
+    record: StateRef
+    key: bool
+    ciphertext: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Nothing is available. The edge answers at `answer_at` (ms by the node's clock), not sooner."""
 
     words: str
     answer_at: int
-
-
-class StaffDirectory(Protocol):
-    """Who works here."""
-
-    def practitioner(self, db: Connection, person: bytes) -> "NamedPerson | None": ...
-
-
-class NamedPerson(Protocol):
-    """An entry of the staff directory."""
-
-    @property
-    def person(self) -> bytes: ...
-    @property
-    def shown_as(self) -> str: ...
-    @property
-    def role(self) -> str: ...
 
 
 class _Source(NamedTuple):
@@ -111,21 +109,7 @@ class _Source(NamedTuple):
     commitment: bytes
     size_class: int
     data_key: Callable[[], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class GateParts:
-    """What the gate stands on; put together once by the composition root."""
-
-    me: Party
-    db: Connection
-    keys: KeyStore
-    blobs: BlobStore
-    log: ReadingLog
-    staff: StaffDirectory
-    statements: PatientsStatements
-    parameters: ParametersHistory
-    clock: Callable[[], int]
+    unreadable: GateRule = GateRule.READABLE
 
 
 class Gate:
@@ -196,6 +180,67 @@ class Gate:
         about = (facts.content, facts.custodian, None)
         return self._open(reading, source, decision, still, about)
 
+    def may_request(self, session: Session, consent: StateRef) -> Decision:
+        """May this session's person ask a custodian for a disclosure under this consent now? Nothing is logged."""
+        return self._judge_request(session, consent, self._here())[0]
+
+    def refuse_request(
+        self, session: Session, consent: StateRef | None, purpose: Purpose
+    ) -> Refused:
+        """Log that a request for a disclosure was refused here, before it reached the custodian.
+
+        In the chain of the patient whom the consent names to this node, if it holds or held it as grantee: so her
+        agent is told. What the caller may say of it is "no such consent", whatever the reason.
+        """
+        here = self._here()
+        decision, of = self._judge_request(session, consent, here)
+        return self._refuse(self._reading(session, of, purpose, ()), decision, here)
+
+    # -- a patient, at her agent ---------------------------------------------------------------------------
+
+    def may_open_hers(self, session: Session, ref: StateRef) -> Decision:
+        """May this patient open this record of hers now? Nothing is logged."""
+        return self._judge_hers(session, patients_facts(self._db, ref), self._here())
+
+    def lacking(self, session: Session, ref: StateRef) -> Lacking | None:
+        """Return what is to be got from its custodian before a patient can open a record of hers.
+
+        None for nothing, and also for whoever may not open it at all: so nobody makes this node ask.
+        """
+        facts = patients_facts(self._db, ref)
+        decision = self._judge_hers(session, facts, self._here())
+        if facts is None or not isinstance(decision, Deny) or decision.rule not in _TO_BE_GOT:
+            return None
+        ciphertext = not self._parts.blobs.has(facts.blob)
+        return Lacking(facts.custodian, ref, key=facts.key is None, ciphertext=ciphertext)
+
+    def read_hers(self, session: Session, ref: StateRef, purpose: Purpose) -> Opened | Refused:
+        """Open a record for the patient whose it is, at her agent; logged in her own chain here, which she is shown."""
+        here, facts = self._here(), patients_facts(self._db, ref)
+        decision = self._judge_hers(session, facts, here)
+        person, of = _person_of(session), NOBODY
+        hers = facts is not None and facts.patient == session.person_id
+        if hers and person is not None:
+            of = ChainOf(None, PatientId(person), here.me)
+        commitments = () if facts is None else (facts.commitment,)
+        if isinstance(decision, Permit) and person is not None:
+            reading = Reading(of, person, HERSELF, PATIENT_ROLE, purpose, "read", commitments)
+        else:
+            reading = self._reading(session, of, purpose, commitments)
+        if isinstance(decision, Deny) or facts is None or facts.key is None:
+            return self._refuse(reading, decision, here)
+        commitment, key = facts.commitment, facts.key
+
+        def data_key() -> bytes:
+            context = WrapContext(key.tx, SHARED_ITEM, key.epoch)
+            shared = self._parts.keys.open_epoch(key.epoch, key.shared, context)
+            return SharedWrap(shared, key.tx).unwrap(key.item, key.wrapped, commitment)
+
+        source = _Source(facts.blob, commitment, facts.size_class, data_key, GateRule.GENUINE)
+        still = lambda: self.may_open_hers(session, ref)  # noqa: E731 - as above
+        about = (facts.content, facts.custodian, None)
+        return self._open(reading, source, decision, still, about)
+
     # -- deciding ------------------------------------------------------------------------------------------
 
     def _here(self) -> Here:
@@ -223,6 +268,30 @@ class Gate:
             record = OwnRecord(facts.custodian, facts.key is not None, closed)
         return judge_own(session, staff, record, purpose, here)
 
+    def _judge_hers(self, session: Session, facts: PatientsFacts | None, here: Here) -> Decision:
+        record = None
+        if facts is not None:
+            has_ciphertext = self._parts.blobs.has(facts.blob)
+            record = PatientsRecord(
+                facts.custodian,
+                facts.patient,
+                facts.withheld,
+                facts.key is not None,
+                has_ciphertext,
+            )
+        return judge_hers(session, record, here)
+
+    def _judge_request(
+        self, session: Session, consent: StateRef | None, here: Here
+    ) -> tuple[Decision, ChainOf]:
+        staff, facts = self._staff(session), None
+        if consent is not None:
+            person, role = (staff.person, staff.role) if staff is not None else (b"", "")
+            facts = consent_facts(self._db, consent, here.me, person, role)
+        if facts is None:
+            return judge_request(session, staff, None, here), NOBODY
+        return judge_request(session, staff, facts.asked, here), facts.chain(here.me)
+
     def _closed(self, staff: Staff, facts: OwnFacts, purpose: Purpose, here: Here) -> bool:
         """Whether the patient denies it here; what is of nobody known is closed to everybody."""
         if facts.patient is None:
@@ -245,7 +314,7 @@ class Gate:
             opener = BlobOpener(source.data_key(), source.commitment, source.size_class)
             first = opener.open_chunk(0, self._parts.blobs.chunk(source.blob, 0))
         except _UNREADABLE:
-            return self._refuse(reading, Deny(GateRule.READABLE), self._here())
+            return self._refuse(reading, Deny(source.unreadable), self._here())
         entry = self._commit(reading)
         content, custodian, superseded = about
         chunks = self._stream(opener, source.blob, first, still)
@@ -296,9 +365,7 @@ class Gate:
         # Somebody without a staff entry is named by nothing that the patient could use elsewhere.
         person = tagged_hash("session-user", session.user_id.encode())[:PERSON_SIZE]
         role = session.role.value.replace(" ", "-")
-        return Reading(
-            of, person, "somebody without a staff entry", role, purpose, "read", commitments
-        )
+        return Reading(of, person, NO_STAFF, role, purpose, "read", commitments)
 
 
 def _person_of(session: Session) -> bytes | None:

@@ -5,23 +5,29 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select
 
-from app.access import DisclosedItem
+from app.access import AskedConsent, DisclosedItem
+from app.readings.log import NOBODY, ChainOf
 from app.rows.tables import (
     DisclosureItemRow,
     DisclosureRow,
     EnrolmentRow,
     LivenessRow,
+    PatientKeyRow,
+    PatientWrapRow,
     RecordRow,
     StatementRow,
 )
 from app.storage.statements import sql, table_of
-from states.identity import Party
-from states.state import StateRef
+from states.errors import LedgerError
+from states.identity import Party, PatientId
+from states.state import StateRef, TransactionId
 from states.subjects.content import CONTENT, Content
+from states.subjects.terms import TERMS
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
 _R, _E = table_of(RecordRow), table_of(EnrolmentRow)
+_K, _W = table_of(PatientKeyRow), table_of(PatientWrapRow)
 
 _DISCLOSED = sql(
     select(
@@ -71,6 +77,46 @@ _ENROLLED = sql(
         _E.c.signed.is_not(None),
     )
     .limit(1)
+)
+_CONSENT = sql(
+    select(
+        _S.c.grantee,
+        _S.c.agent,
+        _S.c.pairwise,
+        _S.c.terms,
+        _S.c.end,
+        _S.c.consumed_seq,
+        _S.c.closed_at,
+    ).where(_S.c.tx == bindparam("tx"), _S.c.idx == bindparam("idx"), _S.c.grantee.is_not(None))
+)
+_HERS = sql(
+    select(
+        _R.c.custodian,
+        _R.c.patient,
+        _R.c.commitment,
+        _R.c.blob,
+        _R.c.size_class,
+        _R.c.content,
+        _R.c.withheld,
+    ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"), _R.c.patient.is_not(None))
+)
+_OF = _R.alias("of")
+# By the commitment, for a transfer changes neither bytes nor key; of the same patient, for whoever has seen a
+# commitment can publish it as another's.
+_KEY_OF = sql(
+    select(_K.c.tx, _K.c.idx, _K.c.wrapped, _W.c.epoch, _W.c.wrapped)
+    .join(_W, _W.c.id == _K.c.wrap)
+    .join(_OF, (_OF.c.tx == _K.c.tx) & (_OF.c.idx == _K.c.idx))
+    .where(_K.c.commitment == bindparam("commitment"), _OF.c.patient == bindparam("patient"))
+    .order_by(_K.c.tx != bindparam("tx"), _K.c.tx)
+    .limit(1)
+)
+_AGENT_HERE = sql(
+    select(_E.c.agent).where(
+        _E.c.patient == bindparam("patient"),
+        _E.c.custodian == bindparam("me"),
+        _E.c.signed.is_not(None),
+    )
 )
 
 
@@ -159,3 +205,93 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
         size_class=size_class,
         key=key,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PatientsKey:
+    """The data key of a record, as her agent keeps it: under a shared key, which is wrapped for an epoch key."""
+
+    tx: TransactionId
+    item: int
+    wrapped: bytes
+    epoch: int
+    shared: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PatientsFacts:
+    """A version of a record of a patient of this agent; `key` is None where none has come."""
+
+    custodian: Party
+    patient: str
+    content: Content
+    commitment: bytes
+    blob: str
+    size_class: int
+    withheld: bool
+    key: PatientsKey | None
+
+
+def patients_facts(db: Connection, ref: StateRef) -> PatientsFacts | None:
+    """Return what is held of a version of a record, and the key that opens it; None for one that is not here."""
+    row = db.execute(_HERS, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    if row is None:
+        return None
+    custodian, patient, commitment, blob, size_class, content, withheld = row
+    named = {"commitment": commitment, "patient": patient, "tx": ref.tx}
+    found = db.execute(_KEY_OF, named).fetchone()
+    key = None if found is None else PatientsKey(TransactionId(found[0]), *found[1:])
+    return PatientsFacts(
+        custodian=Party(custodian),
+        patient=patient,
+        content=CONTENT.decode(content),
+        commitment=commitment,
+        blob=blob,
+        size_class=size_class,
+        withheld=withheld is not None,
+        key=key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentFacts:
+    """A consent as its grantee holds it. `patient` is the id by which it names her here, `agent` who is told."""
+
+    asked: AskedConsent
+    patient: PatientId | None
+    agent: Party
+
+    def chain(self, me: Party) -> ChainOf:
+        """Return the chain of the patient whom the consent names to its grantee `me`; nobody's for anybody else."""
+        if self.asked.grantee != me or self.patient is None:
+            return NOBODY
+        return ChainOf(None, self.patient, self.agent)
+
+
+def consent_facts(
+    db: Connection, ref: StateRef, me: Party, person: bytes, role: str
+) -> ConsentFacts | None:
+    """Return what is held of a consent, live or ended, for somebody who asks by it; None for one that is not here."""
+    row = db.execute(_CONSENT, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    if row is None:
+        return None
+    grantee, agent, patient, terms, end, consumed, closed = row
+    ended = consumed is not None or closed is not None
+    asked = AskedConsent(Party(grantee), terms_reach(terms, person, role), ended, end)
+    # Where she is enrolled here, that names her agent: a grantee judges no authority, so anybody may have said another.
+    here = db.execute(_AGENT_HERE, {"patient": patient, "me": me}).fetchone()
+    named = None if patient is None else PatientId(patient)
+    return ConsentFacts(asked, named, Party(agent if here is None else here[0]))
+
+
+def terms_reach(terms: bytes, person: bytes, role: str) -> bool:
+    """Whether a consent's terms permit something to this person, in this role, of the grantee."""
+    try:
+        said = TERMS.decode(terms)
+    except LedgerError:
+        return False
+    if said.decision != "permit" or not person:
+        return False
+    if said.person is not None:
+        return said.person == person
+    return said.role is None or said.role == role

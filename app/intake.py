@@ -11,6 +11,7 @@ from app.keystore.keys import KeyStore
 from app.storage.database import transaction
 from app.subjects.enrolment import Enrolments
 from app.subjects.record import BATCH_MAX, RecordSubject, Staged
+from flows.subjects.patient_access import WithheldReason
 from states.errors import OverLimit
 from states.identity import Party, PatientId
 
@@ -34,9 +35,16 @@ class Intake:
         self._enrolments = enrolments
         self._entropy = entropy
 
-    def seal(self, db: Connection, local: str, documents: Sequence[FhirResource]) -> list[Staged]:
+    def seal(
+        self,
+        db: Connection,
+        local: str,
+        documents: Sequence[FhirResource],
+        withheld: WithheldReason | None = None,
+    ) -> list[Staged]:
         """Seal documents of a local patient under fresh data keys; the ciphertext is durable when it returns.
 
+        `withheld`: why their content is withheld from her; None where her agent gets the keys with the publication.
         Raises NotEnrolled, OverLimit. A crash from here on leaves ciphertext without a row, which is swept.
         """
         if len(documents) > BATCH_MAX:
@@ -49,12 +57,18 @@ class Intake:
         ]
         self._blobs.put_all(sealings)
         return [
-            self._staged(patient, local, document, key, sealing.sealed)
+            self._staged(patient, local, document, key, sealing.sealed, withheld)
             for document, key, sealing in zip(documents, keys, sealings, strict=True)
         ]
 
     def _staged(
-        self, patient: PatientId, local: str, document: FhirResource, key: bytes, sealed: Sealed
+        self,
+        patient: PatientId,
+        local: str,
+        document: FhirResource,
+        key: bytes,
+        sealed: Sealed,
+        withheld: WithheldReason | None,
     ) -> Staged:
         return Staged(
             patient=patient,
@@ -66,6 +80,7 @@ class Intake:
             length=sealed.length,
             key=self._keys.wrap_at_rest(key, sealed.commitment),
             resource_id=document.id or "",
+            withheld=withheld,
         )
 
     def stage(self, db: Connection, staged: Sequence[Staged]) -> bytes:

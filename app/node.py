@@ -156,6 +156,7 @@ class MemberNode:
 
     async def _report_heads(self) -> None:
         self.assembly.report_heads()
+        self.assembly.obtain_keys()
         self.pump.wake()
 
     async def _refresh_from(self, peer: Party) -> None:

@@ -24,7 +24,7 @@ DAYS = 30
 CONNECTIONS = 8
 PAUSE_S = 0.15  # before anybody looks: a grant finds the network at rest, and is left alone
 WARM_UP = 5
-QUERY = "query One($id: ID!) { node(id: $id) { ... on Consent { id status start end } } }"
+QUERY = "query One($id: ID!) { consent(id: $id) { id status start end } }"
 
 
 @strawberry.type
@@ -38,7 +38,7 @@ class _Bare:
 @strawberry.type
 class _Query:
     @strawberry.field
-    def node(self, id: strawberry.ID) -> _Bare:  # noqa: A002 - its name in the API
+    def consent(self, id: strawberry.ID) -> _Bare:  # noqa: A002 - its name in the API
         return _Bare(
             id=str(id), status="LIVE", start="2026-11-01T00:00:00Z", end="2026-12-01T00:00:00Z"
         )
@@ -47,7 +47,7 @@ class _Query:
 def bare_rate(seconds: float) -> float:
     """Return executions a second of a like query on constants: document and validation cached, no HTTP, no gate."""
     schema = strawberry.Schema(_Query, extensions=[ParserCache, ValidationCache])
-    text = "query One($id: ID!) { node(id: $id) { id status start end } }"
+    text = "query One($id: ID!) { consent(id: $id) { id status start end } }"
     done, begun = 0, perf_counter()
     while (gone := perf_counter() - begun) < seconds:
         assert schema.execute_sync(text, {"id": "x"}).errors is None

@@ -34,6 +34,10 @@ _MLKEM_CIPHERTEXT_SIZE = 1_088
 _MLKEM_SEED_SIZE = 64
 _NONCE = bytes(12)
 
+SHARED_ITEM = 0xFFFF_FFFF
+"""In a WrapContext: not one item's data key, but the key that all of the transaction's are wrapped under."""
+SHARED_WRAPPED_SIZE = DATA_KEY_SIZE + TAG_SIZE
+
 PUBLIC_SIZES = {WRAP_X25519: 1 + _X25519_SIZE, WRAP_HYBRID: 1 + _X25519_SIZE + _MLKEM_PUBLIC_SIZE}
 WRAPPED_SIZES = {
     WRAP_X25519: 1 + _X25519_SIZE + DATA_KEY_SIZE + TAG_SIZE,
@@ -122,6 +126,46 @@ def wrap_data_key(
     cipher = _cipher(secret + shared, ephemeral + reader_public + encapsulated)
     body = cipher.encrypt(_NONCE, data_key, context.encoded(scheme))
     return bytes((scheme,)) + ephemeral + encapsulated + body
+
+
+class SharedWrap:
+    """Wraps the data keys of one transaction's records under one key, which is wrapped for their reader once.
+
+        wrapped = AES-256-GCM 48, nonce = item 12 bytes big-endian, further data = transaction ‖ item ‖ commitment
+
+    The AES key is HKDF of the shared key with the transaction as context. The shared key is `SHARED_ITEM` of its
+    transaction to `wrap_data_key`. It is drawn anew each time, so a nonce meets one data key.
+    """
+
+    __slots__ = ("_cipher", "_transaction")
+
+    def __init__(self, shared_key: bytes, transaction: bytes) -> None:
+        if len(shared_key) != DATA_KEY_SIZE or len(transaction) != HASH_SIZE:
+            raise ValueError("a shared key and a transaction id are 32 bytes each")
+        self._transaction = transaction
+        self._cipher = AESGCM(hkdf(shared_key, transaction, "shared-wrap"))
+
+    def wrap(self, item: int, data_key: bytes, commitment: bytes) -> bytes:
+        """Return a record's data key, wrapped for the place of its output and its commitment."""
+        if len(data_key) != DATA_KEY_SIZE:
+            raise ValueError(f"a data key is {DATA_KEY_SIZE} bytes")
+        return self._cipher.encrypt(_nonce(item), data_key, self._about(item, commitment))
+
+    def unwrap(self, item: int, wrapped: bytes, commitment: bytes) -> bytes:
+        """Return the data key. Raises WrapRefused unless it was wrapped for this item and commitment."""
+        if len(wrapped) != SHARED_WRAPPED_SIZE:
+            raise WrapRefused(f"{len(wrapped)} bytes where {SHARED_WRAPPED_SIZE} belong")
+        try:
+            return self._cipher.decrypt(_nonce(item), wrapped, self._about(item, commitment))
+        except InvalidTag as refused:
+            raise WrapRefused("altered, or for another record") from refused
+
+    def _about(self, item: int, commitment: bytes) -> bytes:
+        return self._transaction + item.to_bytes(4, "big") + commitment
+
+
+def _nonce(item: int) -> bytes:
+    return item.to_bytes(len(_NONCE), "big")
 
 
 def check_epoch_public(public: bytes) -> int:

@@ -17,6 +17,7 @@ from app.demo.proofs import Proofs
 from app.demo.town import HALE, REED, STONE, Town
 
 PURPOSE = "TREAT"
+PATIENTS_PURPOSE = "PATRQT"
 WORDS = {PURPOSE: "treatment"}
 CATEGORIES = ("laboratory", "medication")
 DAYS = 7
@@ -119,6 +120,23 @@ async def _publish(tale: Tale) -> list[Finding]:
     found = await operations.announced(tale.agent, whose, mercy, len(expected))
     tale.tell(f"{len(found)} records are sealed at Mercy and announced to her agent.")
     return [same("her agent knows of each record, by category", expected, sorted(found))]
+
+
+async def _own(tale: Tale) -> list[Finding]:
+    network = tale.town.network
+    mercy = await tale.town.party(tale.agent, network.member(tale.chart.custodian))
+    read = base64.b64decode(
+        await views.read_own(tale.agent, mercy, CATEGORIES[0].upper(), PATIENTS_PURPOSE)
+    )
+    documents = {
+        each.data for each in tale.chart.documents if each.content.category == CATEGORIES[0]
+    }
+    look = await views.read_at_home(tale.agent, network.member("agent").title)
+    tale.tell(f"{len(read):,} bytes, opened with the key that Mercy wrapped for her.")
+    return [
+        yes("what she reads is, byte for byte, one of her laboratory results", read in documents),
+        same("her reading is in the list as well", "the patient herself", look.reader.shown_as),
+    ]
 
 
 async def _grant(tale: Tale) -> list[Finding]:
@@ -317,11 +335,13 @@ async def _refused(tale: Tale) -> list[Finding]:
         each for each in await operations.consents(tale.reed) if each.transaction_id == tale.consent
     ]
     mine = (await operations.consent_now(tale.agent, tale.consent)).status
+    vain = await views.asked_in_vain(tale.agent, REED.shown_as)
     return [
         same("another request is refused", "refused", again),
         no("what was open before opens no more", opened),
         same("Dr Reed has no consent any more", [], live),
         same("Ada sees that it has ended", "ENDED", mine),
+        same("and that Dr Reed asked in vain", "Riverside Hospital", vain.organisation.name),
     ]
 
 
@@ -342,6 +362,7 @@ STEPS = (
         "Mercy publishes her records: sealed there, only their hashes on the ledger.",
         _publish,
     ),
+    Step("own", "Ada reads a laboratory result of hers, at her agent.", _own),
     Step(
         "grant",
         "Ada lets Dr Reed of Riverside read her laboratory results and medications at Mercy, "

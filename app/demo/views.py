@@ -184,6 +184,75 @@ async def looks_at(client: Client, transaction: str, outcome: str, most: int) ->
     return of_it(seen)
 
 
+class _OwnRecord(Part, frozen=True):
+    id: str
+    category: str
+    custodian: Party
+    content: Content | None = None
+
+
+class _OwnRecordNodes(Part, frozen=True):
+    nodes: tuple[_OwnRecord, ...]
+
+
+class _OwnRecords(Part, frozen=True):
+    records: _OwnRecordNodes
+
+
+class _OneRecord(Part, frozen=True):
+    record: _OwnRecord | None = None
+
+
+_RECORDS = "query Mine { records(first: 100) { nodes { id category custodian { id name } } } }"
+_MINE = """query ReadMine($id: ID!, $purpose: String!) { record(id: $id) {
+  id category custodian { id name } content(purpose: $purpose) { bytes refusal } } }"""
+
+
+async def read_own(client: Client, keeper: str, category: str, purpose: str) -> str:
+    """Read, as the patient, a record of hers of a category that a custodian (id) keeps; return its bytes in Base64."""
+    found = await client.ask(_RECORDS, {}, _OwnRecords)
+    id_ = next(
+        each.id
+        for each in found.records.nodes
+        if (each.custodian.id, each.category) == (keeper, category)
+    )
+
+    def came(seen: _OneRecord) -> bool:
+        content = None if seen.record is None else seen.record.content
+        return content is not None and content.bytes is not None
+
+    seen = await client.until(_MINE, {"id": id_, "purpose": purpose}, _OneRecord, came)
+    assert seen.record is not None, "waited for"
+    assert seen.record.content is not None, "waited for"
+    return seen.record.content.bytes or ""
+
+
+async def read_at_home(client: Client, organisation: str) -> Look:
+    """Wait until the patient's list has a reading at her agent (by name); return the newest."""
+
+    def own(found: _WhoLooked) -> list[Look]:
+        return [
+            look
+            for look in found.who_looked.nodes
+            if (look.outcome, look.organisation.name) == ("READ", organisation)
+        ]
+
+    return own(await client.until(_LOOKS, {}, _WhoLooked, lambda seen: bool(own(seen))))[0]
+
+
+async def asked_in_vain(client: Client, shown_as: str) -> Look:
+    """Wait until the patient is told that somebody asked in vain for a disclosure; return the newest such line."""
+
+    def in_vain(found: _WhoLooked) -> list[Look]:
+        return [
+            look
+            for look in found.who_looked.nodes
+            if (look.outcome, look.reader.shown_as, look.disclosure) == ("REFUSED", shown_as, None)
+        ]
+
+    return in_vain(await client.until(_LOOKS, {}, _WhoLooked, lambda seen: bool(in_vain(seen))))[0]
+
+
 async def open_alarms(client: Client) -> tuple[str, ...]:
     """Return what does not fit in what organisations reported, and was not settled."""
     found = await client.ask(_LOOKS, {}, _WhoLooked)

@@ -41,6 +41,7 @@ from states.subjects.codes import Purpose
 from states.tiles import TiledTree, TileName
 
 SALT_SIZE = 32
+NO_STAFF = "somebody without a staff entry"  # what an entry shows as the name of one
 SECRET_AAD = b"reading-chain-secret"
 _HEAD_ID = 0
 

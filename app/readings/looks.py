@@ -12,7 +12,13 @@ from app.vault.ledger_handlers import part_of
 from app.vault.subject import Step
 from flows.services import Done
 from flows.step import Handlers
-from flows.subjects.reading import READING_BATCH, KeepReadings, ToldHead, ToldReading
+from flows.subjects.reading import (
+    READING_BATCH,
+    KeepReadings,
+    ReadingBatch,
+    ToldHead,
+    ToldReading,
+)
 from states.encoding import encode
 from states.errors import LedgerError
 from states.identity import Party
@@ -132,16 +138,22 @@ class Looks:
 
     def keep(self, step: Step, request: KeepReadings) -> Done:
         """See KeepReadings."""
-        batch = READING_BATCH.decode(part_of(step, request.part))
-        member = self._members.latest(request.peer)
+        self._keep(step, request.peer, READING_BATCH.decode(part_of(step, request.part)))
+        return Done()
+
+    def keep_own(self, step: Step, batch: ReadingBatch) -> None:
+        """Keep lines of this agent's own reading log: of patients who read here."""
+        self._keep(step, self.me, batch)
+
+    def _keep(self, step: Step, peer: Party, batch: ReadingBatch) -> None:
+        member = self._members.latest(peer)
         if member is None:
-            raise UnknownParty(request.peer)
+            raise UnknownParty(peer)
         step.unit.execute(text.REMATCH)
         for told in batch.readings:
             self._keep_reading(step, member, told)
         for head in batch.heads:
             self._keep_head(step, member, head)
-        return Done()
 
     def check_silence(self, db: Connection, now: int) -> int:
         """Raise an alarm for each readable disclosure whose recipient sends no daily heads; return how many.
@@ -228,7 +240,9 @@ class Looks:
             return disclosure, row[2] if row is not None and peer in row[:2] else None
         if patient is None:
             return b"", None
-        row = db.execute(text.GET_ENROLLED, {"patient": patient, "organisation": peer}).fetchone()
+        if peer == self.me:  # in its own log an agent calls its patients what it calls them
+            return patient, patient.hex()
+        row = db.execute(text.GET_NAMED, {"patient": patient, "organisation": peer}).fetchone()
         return patient, None if row is None else row[0]
 
     def _concerned(
@@ -238,6 +252,10 @@ class Looks:
         if patient is None:
             return Concerned(subject, None)
         if entry.disclosure is None:
+            if peer == self.me:  # what she reads at home is in the custody of others
+                return Concerned(
+                    subject, patient, "", tuple(db.execute(text.HER_RECORDS, {"patient": patient}))
+                )
             there = {"patient": patient, "custodian": peer}
             return Concerned(subject, patient, "", tuple(db.execute(text.RECORDS_THERE, there)))
         row = db.execute(text.GET_DISCLOSURE, {"tx": entry.disclosure, "me": self.me}).fetchone()

@@ -99,11 +99,11 @@ GET_DISCLOSURE = sql(
         _DISCLOSURE.c.read_until,
     ).where(_DISCLOSURE.c.tx == bindparam("tx"), _DISCLOSURE.c.agent == bindparam("me"))
 )
-GET_ENROLLED = sql(
+# Also before a desk has signed: an organisation that she consented to knows her by an id drawn for it here.
+GET_NAMED = sql(
     select(_ENROLMENT.c.local).where(
         _ENROLMENT.c.patient == bindparam("patient"),
         _ENROLMENT.c.custodian == bindparam("organisation"),
-        _ENROLMENT.c.signed.is_not(None),
     )
 )
 DISCLOSED_ITEMS = sql(
@@ -113,6 +113,9 @@ RECORDS_THERE = sql(
     select(_RECORD.c.commitment, _RECORD.c.content).where(
         _RECORD.c.patient == bindparam("patient"), _RECORD.c.custodian == bindparam("custodian")
     )
+)
+HER_RECORDS = sql(
+    select(_RECORD.c.commitment, _RECORD.c.content).where(_RECORD.c.patient == bindparam("patient"))
 )
 
 _LINE = (_LOOK.c.organisation, _LOOK.c.chain, _LOOK.c.number)

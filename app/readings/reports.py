@@ -1,6 +1,6 @@
 """Telling agents: which readings are due, packed into letters, and the signed heads of a day."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select, update
@@ -35,6 +35,9 @@ from states.state import TransactionId
 ROUND_MAX = LETTERS_MAX  # readings a step: each may be for another agent
 HEADS_MAX = BATCH_MAX  # chains a step
 LETTER_BYTES_MAX = 900_000  # below a part's limit, with heads of fields
+
+KeepOwn = Callable[[Step, ReadingBatch], None]
+"""Keeps what this node would tell itself as an agent."""
 
 _READING, _CHAIN = table_of(ReadingRow), table_of(ReadingChainRow)
 _DISCLOSURE, _ENROLMENT = table_of(DisclosureRow), table_of(EnrolmentRow)
@@ -80,9 +83,15 @@ _ENROLLED = sql(
 
 
 class ReadingReports:
-    """Answers the flows that report, and says when they are due."""
+    """Answers the flows that report, and says when they are due.
 
-    def __init__(self, log: ReadingLog, keys: KeyStore, parameters: ParametersHistory) -> None:
+    An agent's own chains are of patients who read at home: what would be told to itself is kept at once.
+    """
+
+    def __init__(
+        self, log: ReadingLog, keys: KeyStore, parameters: ParametersHistory, own: KeepOwn
+    ) -> None:
+        self._own = own
         self._log = log
         self._signer = HandleSigner(keys, NodeKey.READING_LOG)
         self._parameters = parameters
@@ -115,10 +124,13 @@ class ReadingReports:
             told = ToldReading(None if patient is None else PatientId(patient), report)
             by_agent.setdefault(agent, []).append(told)
         step.unit.executemany(_REPORTED, [{"id": row[0]} for row in rows])
-        tellings = tuple(
-            self._telling(step, agent, ReadingBatch(batch, ()))
-            for agent, told in by_agent.items()
-            for batch in _batches(told)
+        tellings = self._tellings(
+            step,
+            [
+                (agent, ReadingBatch(batch, ()))
+                for agent, told in by_agent.items()
+                for batch in _batches(told)
+            ],
         )
         return Gathered(tellings, step.unit.execute(_FIRST_DUE).fetchone() is not None)
 
@@ -133,9 +145,9 @@ class ReadingReports:
             head = DailyHead(network, self._log.me, chain, number, digest, request.day, step.now)
             told = _told_head(disclosure, patient, sign_head(self._signer, head))
             by_agent.setdefault(agent, []).append(told)
-        tellings = tuple(
-            self._telling(step, agent, ReadingBatch((), tuple(heads)))
-            for agent, heads in by_agent.items()
+        tellings = self._tellings(
+            step,
+            [(agent, ReadingBatch((), tuple(heads))) for agent, heads in by_agent.items()],
         )
         last = rows[-1][0] if rows else b""
         return Gathered(tellings, len(rows) == HEADS_MAX, last)
@@ -150,9 +162,15 @@ class ReadingReports:
         for patient, agent in step.unit.execute(_ENROLLED, {"me": me}).fetchall():
             self._log.begin_chain(step.unit, ChainOf(None, PatientId(patient), Party(agent)))
 
-    @staticmethod
-    def _telling(step: Step, agent: str, batch: ReadingBatch) -> Telling:
-        return Telling(Party(agent), step.put_part(encode(batch)))
+    def _tellings(self, step: Step, batches: list[tuple[str, ReadingBatch]]) -> tuple[Telling, ...]:
+        for agent, batch in batches:
+            if agent == self._log.me:
+                self._own(step, batch)
+        return tuple(
+            Telling(Party(agent), step.put_part(encode(batch)))
+            for agent, batch in batches
+            if agent != self._log.me
+        )
 
 
 def _told_head(disclosure: bytes | None, patient: bytes | None, head: SignedHead) -> ToldHead:

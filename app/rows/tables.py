@@ -62,8 +62,9 @@ class PractitionerRow(SQLModel, table=True):
 class StatementRow(SQLModel, table=True):
     """A patient's consent or restriction, as this node may read it.
 
-    `patient` is what this node calls her: the custodian and the agent by enrolment (`local`), a grantee by the id
-    that the consent told it. `closed_at` is when a signed withdrawal arrived, before its receipt.
+    `patient` is what this node calls her: the custodian and the agent by enrolment (`local`), a grantee where she is
+    enrolled there, too. `pairwise` is the id by which the statement names her to this node; None at her agent.
+    `closed_at` is when a signed withdrawal arrived, before its receipt.
     """
 
     __tablename__ = "statement"
@@ -80,6 +81,7 @@ class StatementRow(SQLModel, table=True):
     grantee: str | None = None
     agent: str
     patient: str | None = None
+    pairwise: bytes | None = None
     start: int
     end: int | None = None
     terms: bytes
@@ -122,10 +124,14 @@ class BatchRow(SQLModel, table=True):
     length: int
     key: bytes
     resource_id: str
+    withheld: str | None = None
 
 
 class RecordRow(SQLModel, table=True):
-    """A version of a record, as this node may read it: metadata, and at its custodian the wrapped data key."""
+    """A version of a record, as this node may read it: metadata, and at its custodian the wrapped data key.
+
+    `withheld` is the coded reason for which its content is withheld from the patient, as the custodian says.
+    """
 
     __tablename__ = "record"
     __table_args__: ClassVar[tuple[object, ...]] = (
@@ -150,8 +156,40 @@ class RecordRow(SQLModel, table=True):
     key: bytes | None = None
     length: int | None = None
     resource_id: str | None = None
+    withheld: str | None = None
     created_seq: int
     consumed_seq: int | None = None
+
+
+class PatientWrapRow(SQLModel, table=True):
+    """At an agent: a key that the data keys of one publication are wrapped under, wrapped for its epoch key."""
+
+    __tablename__ = "patient_wrap"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("patient_wrap_tx", "tx"),
+        {"sqlite_with_rowid": False},
+    )
+
+    id: bytes = Field(primary_key=True)  # SHA-256 of `wrapped`
+    tx: bytes
+    epoch: int
+    wrapped: bytes
+
+
+class PatientKeyRow(SQLModel, table=True):
+    """At an agent: the data key of a patient's record, under the key that `wrap` names."""
+
+    __tablename__ = "patient_key"
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("patient_key_commitment", "commitment"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tx: bytes = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    commitment: bytes
+    wrap: bytes
+    wrapped: bytes
 
 
 class DisclosureRow(SQLModel, table=True):
@@ -258,6 +296,7 @@ class IntroductionRow(SQLModel, table=True):
     record_idx: int | None = None
     leaf: bytes | None = None  # this node's sealed name of the patient, with its nonce
     lock: bytes | None = None
+    withheld: str | None = None  # from the patient, as the old custodian said with its offer
 
 
 class TransferRow(SQLModel, table=True):
@@ -280,6 +319,8 @@ RECORD_TABLES: tuple[type[SQLModel], ...] = (
     RecordRow,
     IntroductionRow,
     TransferRow,
+    PatientWrapRow,
+    PatientKeyRow,
 )
 DISCLOSURE_TABLES: tuple[type[SQLModel], ...] = (
     DisclosureRow,

@@ -9,7 +9,17 @@ from flows.delivery import GiveTransactions, TakeDelivery
 from flows.notary_change import ChangeNotary, NoteEntry
 from flows.recovery import Recover, Remind
 from flows.registry import Answering, Registry
-from flows.subjects import consent, disclosure, enrolment, notice, reading, record, restriction
+from flows.subjects import (
+    consent,
+    disclosure,
+    enrolment,
+    key_return,
+    notice,
+    patient_access,
+    reading,
+    record,
+    restriction,
+)
 from states.contract import Contracts
 from states.parameters import AllowedContract
 from states.subjects.consent import ConsentContract
@@ -41,6 +51,8 @@ SUBJECTS = (
     ),
     Conversations("enrolment", enrolment.FLOWS, enrolment.RESPONDERS),
     Conversations("record", record.FLOWS, record.RESPONDERS),
+    Conversations("patient access", patient_access.FLOWS, patient_access.RESPONDERS),
+    Conversations("key return", key_return.FLOWS, key_return.RESPONDERS),
     Conversations("consent", consent.FLOWS, consent.RESPONDERS),
     Conversations("restriction", restriction.FLOWS, restriction.RESPONDERS),
     Conversations("disclosure", disclosure.FLOWS, disclosure.RESPONDERS),

@@ -5,6 +5,7 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select, update
 
+from app.gate_facts import consent_facts
 from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
 from app.rows.tables import DisclosureItemRow, DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import sql, table_of
@@ -29,6 +30,7 @@ from states.ledger import LedgerTransaction
 from states.reading import Outcome as Outcomes
 from states.state import StateRef, TransactionId
 from states.subjects.content import CONTENT, Content
+from states.subjects.disclosure import Who
 from states.subjects.terms import EXCEPTIONS, TERMS, SubjectAt, Terms
 
 _RECORD, _STATEMENT = table_of(RecordRow), table_of(StatementRow)
@@ -213,6 +215,16 @@ class Deciding:
             enrolment = self._enrolments.of_local(step.unit, self._ground.me, consent.patient)
             of = ChainOf(patient=enrolment.patient, agent=enrolment.agent)
         who = asked.who
+        reading = Reading(of, who.person, who.shown_as, who.role, who.purpose, "refused", why=why)
+        self._readings.append(step.unit, step.now, reading)
+
+    def log_own_refusal(self, step: Step, consent: StateRef, who: Who, why: str) -> None:
+        """At a recipient: keep that this node itself refused a request for a disclosure, before it asked anybody.
+
+        Her agent is told where the consent, live or ended, is held here: it names the patient to this node.
+        """
+        found = consent_facts(step.unit, consent, self._ground.me, who.person, who.role)
+        of = NOBODY if found is None else found.chain(self._ground.me)
         reading = Reading(of, who.person, who.shown_as, who.role, who.purpose, "refused", why=why)
         self._readings.append(step.unit, step.now, reading)
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.blobs.cipher import DATA_KEY_SIZE
 from app.blobs.wrap import WrapContext, wrap_data_key
+from app.readings.log import NO_STAFF
 from app.rows.tables import (
     DISCLOSURE_TABLES,
     AskedRow,
@@ -28,7 +29,16 @@ from flows.flow import FlowRefused
 from flows.notices import Letter
 from flows.services import Held
 from flows.step import Handlers
-from flows.subjects.disclosure import Asked, AskFor, Decided, DecideRequest, Refusal, WriteRequest
+from flows.subjects.disclosure import (
+    Asked,
+    AskFor,
+    Decided,
+    DecideRequest,
+    NotAsked,
+    Refusal,
+    WriteRequest,
+    Written,
+)
 from states.contract import Contract
 from states.crypto.hashes import HASH_SIZE
 from states.crypto.keys import Key
@@ -211,12 +221,17 @@ class DisclosureSubject:
 
     # -- the recipient's request ----------------------------------------------------------------------
 
-    def write_request(self, step: Step, request: WriteRequest) -> Asked:
+    def write_request(self, step: Step, request: WriteRequest) -> Written:
         """See WriteRequest."""
         consent = self._readable(step, request.consent)
         person = self._enrolments.practitioner(step.unit, request.person)
-        if person is None:
-            raise FlowRefused("nobody", "no such person works here")
+        if isinstance(consent, NotAsked) or person is None:
+            nobody = NotAsked("nobody", "no such person works here")
+            refusal = consent if isinstance(consent, NotAsked) else nobody
+            shown_as, role = (person.shown_as, person.role) if person else (NO_STAFF, "nobody")
+            who = Who(request.person, shown_as, role, request.purpose, b"")
+            self._deciding.log_own_refusal(step, request.consent, who, refusal.code)
+            return Written(None, refusal)
         epoch = epoch_of(step.now)
         if epoch not in self._ground.keys.epochs():
             self._ground.keys.new_epoch(epoch)
@@ -235,14 +250,14 @@ class DisclosureSubject:
         signed = Asked(asked, sign_evidence(self._ground.identity, network, encode(asked)))
         row = {"number": asked.number, "asked": encode(signed), "at": step.now}
         step.unit.execute(_ADD_ASKED, row | {"tx": None, "outcome": None})
-        return signed
+        return Written(signed, None)
 
-    def _readable(self, step: Step, ref: StateRef) -> Consent:
-        live = self._statements.live_or_ended(step.unit, ref)
-        if not isinstance(live.data, Consent) or live.data.grantee != self.me:
-            raise FlowRefused("nothing-available", NOTHING_AVAILABLE)
+    def _readable(self, step: Step, ref: StateRef) -> Consent | NotAsked:
+        live = self._statements.find(step.unit, ref)
+        if live is None or not isinstance(live.data, Consent) or live.data.grantee != self.me:
+            return NotAsked("nothing-available", NOTHING_AVAILABLE)
         if live.ended or live.closed or step.now >= live.data.end:
-            raise FlowRefused(
+            return NotAsked(
                 "consent-ended",
                 "This patient's consent has ended. Ask the patient for a new one, or in danger of life "
                 "declare an emergency.",

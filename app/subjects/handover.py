@@ -19,9 +19,10 @@ from app.rows.tables import (
 from app.storage.statements import sql, table_of
 from app.subjects.deciding import Deciding
 from app.subjects.disclosure import ASKED
+from app.subjects.patient_access import PatientAccess
 from app.subjects.statement import Statements
 from app.subjects.transfer_handover import TransferHandover
-from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
+from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, check_epoch, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.locks import QUESTIONED
@@ -110,17 +111,23 @@ class Handover:
     """Answers what both sides of a release ask of their node."""
 
     def __init__(
-        self, ground: Ground, statements: Statements, deciding: Deciding, blobs: BlobStore
+        self,
+        ground: Ground,
+        statements: Statements,
+        deciding: Deciding,
+        blobs: BlobStore,
+        patients: PatientAccess,
     ) -> None:
         self._ground = ground
         self._statements = statements
         self._deciding = deciding
         self._blobs = blobs
         self._transfers = TransferHandover(ground, blobs)
+        self._patients = patients
         self.me = ground.me
 
     def register(self, handlers: Handlers[Connection]) -> None:
-        """Answer for disclosures here, for transfers of custody by TransferHandover."""
+        """Answer for disclosures here, for transfers by TransferHandover, for patients themselves by PatientAccess."""
         moved = self._transfers
         handlers.on(KeepLiveness, self.keep_liveness)
         handlers.on(
@@ -134,13 +141,23 @@ class Handover:
             MissingBlobs,
             lambda s, r: (self if self._is_mine(s, r.tx) else moved).missing(s, r.tx),
         )
-        handlers.on(
-            FindChunks,
-            lambda s, r: (self if self._is_mine(s, r.tx) else moved).find_chunks(s, r),
-        )
-        handlers.on(
-            KeepBlob, lambda s, r: (self if self._is_mine(s, r.tx) else moved).keep_blob(s, r)
-        )
+        handlers.on(FindChunks, lambda s, r: self._serving(s, r).find_chunks(s, r))
+        handlers.on(KeepBlob, lambda s, r: self._fetching(s, r).keep_blob(s, r))
+
+    def _serving(
+        self, step: Step, request: FindChunks
+    ) -> "Handover | TransferHandover | PatientAccess":
+        if self._is_mine(step, request.tx):
+            return self
+        moved = self._transfers.is_to(step, request.tx, request.peer)
+        return self._transfers if moved else self._patients
+
+    def _fetching(
+        self, step: Step, request: KeepBlob
+    ) -> "Handover | TransferHandover | PatientAccess":
+        if self._is_mine(step, request.tx):
+            return self
+        return self._transfers if self._transfers.is_taken(step, request.tx) else self._patients
 
     @staticmethod
     def _is_mine(step: Step, tx: bytes) -> bool:
@@ -271,6 +288,7 @@ class Handover:
         if (custodian, recipient) != (request.peer, self.me):
             raise FlowRefused("not-yours", "keys of a disclosure between others")
         wrapped = WRAPPED_KEYS.decode(part_of(step, request.part))
+        check_epoch(self._ground.keys, wrapped.epoch)
         items = step.unit.execute(_ITEMS, {"tx": request.tx}).fetchall()
         if len(items) != len(wrapped.keys):
             raise MalformedBytes("wrapped keys", "not one for each item")

@@ -16,6 +16,7 @@ from app.rows.tables import (
 )
 from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
+from app.subjects.patient_access import keep_up, reason_taken_over
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.reader import NotHeld
@@ -23,6 +24,7 @@ from app.vault.subject import Holders, Step
 from flows.notices import Letter, Superseded
 from flows.services import Held
 from flows.step import Handlers
+from flows.subjects.patient_access import WithheldReason
 from flows.subjects.record import BuildNextVersion, BuildPublication
 from states.contract import Contract
 from states.crypto.policy import One
@@ -64,7 +66,12 @@ _GET_BATCH = sql(
 )
 _STAGED = sql(
     select(
-        _BATCH.c.key, _BATCH.c.length, _BATCH.c.resource_id, _BATCH.c.batch, _BATCH.c.number
+        _BATCH.c.key,
+        _BATCH.c.length,
+        _BATCH.c.resource_id,
+        _BATCH.c.withheld,
+        _BATCH.c.batch,
+        _BATCH.c.number,
     ).where(_BATCH.c.commitment == bindparam("commitment"))
 )
 _DROP_STAGED = sql(
@@ -78,12 +85,18 @@ _GET_RECORD = sql(
         _RECORD.c.version,
         _RECORD.c.consumed_seq,
         _RECORD.c.custodian,
+        _RECORD.c.withheld,
     ).where(_RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx"))
 )
 _END_RECORD = sql(
     update(_RECORD)
     .where(_RECORD.c.tx == bindparam("id"), _RECORD.c.idx == bindparam("index"))
     .values(consumed_seq=bindparam("seq"))
+)
+_INHERIT = sql(
+    update(_BATCH)
+    .where(_BATCH.c.batch == bindparam("b"), _BATCH.c.withheld.is_(None))
+    .values(withheld=bindparam("reason"))
 )
 _DISCLOSED_TO = sql(
     select(_ITEM.c.tx, _DISCLOSURE.c.recipient)
@@ -96,7 +109,10 @@ _DISCLOSED_TO = sql(
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A record on its way into a publication; `key` is wrapped at rest with the commitment as its row."""
+    """A record on its way into a publication; `key` is wrapped at rest with the commitment as its row.
+
+    `withheld`: why its content is withheld from the patient herself; None where it is not.
+    """
 
     patient: PatientId
     local: str
@@ -107,6 +123,7 @@ class Staged:
     length: int
     key: bytes
     resource_id: str
+    withheld: WithheldReason | None = None
 
 
 class RecordSubject:
@@ -145,6 +162,7 @@ class RecordSubject:
                     "length": each.length,
                     "key": each.key,
                     "resource_id": each.resource_id,
+                    "withheld": each.withheld,
                 }
                 for number, each in enumerate(records)
             ],
@@ -202,13 +220,16 @@ class RecordSubject:
         for item in ledger.inputs:
             step.unit.execute(_END_RECORD, {"id": item.ref.tx, "index": item.ref.index, "seq": seq})
             letters += self._superseded(step, ledger, item.ref)
+        reason = reason_taken_over(step.unit, ledger)
         described = self._described(step, ledger)
         rows = [
             self._row(step, StateRef(ledger.id, index), record, described[index], seq)
+            | ({} if reason is None else {"withheld": reason})
             for index, record in ledger.outputs_of(MedicalRecord)
             if index in described
         ]
         step.unit.executemany(_ADD_RECORD, rows)
+        keep_up(step, self.me, ledger)
         return letters
 
     def _described(self, step: Step, ledger: LedgerTransaction) -> dict[int, tuple[str, Content]]:
@@ -250,11 +271,12 @@ class RecordSubject:
         key: bytes | None = None
         length: int | None = None
         resource_id: str | None = None
+        withheld: str | None = None
         if record.custodian == self.me:
             staged = step.unit.execute(_STAGED, {"commitment": record.commitment}).fetchone()
             if staged is not None:
-                key, length, resource_id = staged[:3]
-                step.unit.execute(_DROP_STAGED, {"b": staged[3], "n": staged[4]})
+                key, length, resource_id, withheld = staged[:4]
+                step.unit.execute(_DROP_STAGED, {"b": staged[4], "n": staged[5]})
         return {
             "tx": ref.tx,
             "idx": ref.index,
@@ -271,6 +293,7 @@ class RecordSubject:
             "key": key,
             "length": length,
             "resource_id": resource_id,
+            "withheld": withheld,
             "created_seq": seq,
             "consumed_seq": None,
         }
@@ -325,6 +348,10 @@ class RecordSubject:
         _, local = self._enrolments.of_patient(step.unit, self.me, PatientId(rows[0][0]))
         if local != old[0]:
             raise NotHeld("the record is another patient's")
+        if (
+            old[5] is not None
+        ):  # until a clinician releases it, what corrects it is withheld as well
+            step.unit.execute(_INHERIT, {"b": request.batch, "reason": old[5]})
         said = Saying(
             RecordAmend(),
             (One(self._ground.identity.key),),

@@ -180,6 +180,7 @@ class Statements:
                 "grantee": new.grantee if isinstance(new, Consent) else None,
                 "agent": new.agent,
                 "patient": self._local_name(step.unit, ledger, new),
+                "pairwise": self._pairwise(ledger),
                 "start": new.start,
                 "end": new.end if isinstance(new, Consent) else None,
                 "terms": encode(terms[0]),
@@ -195,13 +196,19 @@ class Statements:
         )
 
     def _local_name(self, db: Connection, ledger: LedgerTransaction, new: Statement) -> str | None:
-        """What this node calls the patient; for a grantee the id that it was told, until its desk matches it."""
+        """What this node calls the patient; None at a grantee where she is not enrolled."""
         for _, named in ledger.seals_of(SubjectAt):
             if named.party == new.custodian and self.me in (new.custodian, new.agent):
                 return self.enrolments.of_patient(db, new.custodian, named.patient)[1]
             if named.party == self.me:
                 return self.enrolments.name_of(db, named.patient)
         return None
+
+    def _pairwise(self, ledger: LedgerTransaction) -> bytes | None:
+        return next(
+            (named.patient for _, named in ledger.seals_of(SubjectAt) if named.party == self.me),
+            None,
+        )
 
     def _owed(
         self, step: Step, ledger: LedgerTransaction, agents: set[Party]

@@ -9,6 +9,7 @@ from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments, any_enrolment
+from app.subjects.patient_access import reason_of
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -17,7 +18,6 @@ from app.vault.subject import Step
 from flows.flow import FlowRefused
 from flows.services import Done, Held
 from flows.step import Handlers
-from flows.subjects.blob import Part
 from flows.subjects.record import (
     Acceptance,
     AcceptOffer,
@@ -26,6 +26,7 @@ from flows.subjects.record import (
     KeepIntroduction,
     MakeIntroduction,
     MakeOffer,
+    Offered,
 )
 from states.builder import HiddenSeal, OpenSeal, seal_leaf
 from states.crypto.merkle import leaf_hash
@@ -70,12 +71,17 @@ _SET_OFFERED = sql(
         record_idx=bindparam("idx"),
         leaf=bindparam("sealed"),
         lock=bindparam("made"),
+        withheld=bindparam("reason"),
     )
 )
 _RECORD_HERE = sql(
-    select(_RECORD.c.patient, _RECORD.c.custodian, _RECORD.c.consumed_seq, _RECORD.c.content).where(
-        _RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx")
-    )
+    select(
+        _RECORD.c.patient,
+        _RECORD.c.custodian,
+        _RECORD.c.consumed_seq,
+        _RECORD.c.content,
+        _RECORD.c.withheld,
+    ).where(_RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx"))
 )
 _OF_ANOTHER = sql(
     select(_RECORD.c.tx)
@@ -127,7 +133,7 @@ class Transfers:
         if enrolment.agent != request.agent:
             raise FlowRefused("other-agent", "the patient has another agent here")
         row = {"token": said.token, "agent": request.agent, "patient": said.patient}
-        rest = {"record_tx": None, "record_idx": None, "leaf": None, "lock": None}
+        rest = {"record_tx": None, "record_idx": None, "leaf": None, "lock": None, "withheld": None}
         step.unit.execute(_ADD_INTRODUCTION, row | {"comes": said.comes} | rest)
         return Done()
 
@@ -151,7 +157,8 @@ class Transfers:
         lock = self._ground.locks.make(step)
         leaf = self._name_leaf(PatientId(introduction[1]), lock)
         row = {"which": request.offer.token, "tx": ref.tx, "idx": ref.index}
-        step.unit.execute(_SET_OFFERED, row | {"sealed": leaf, "made": encode(lock)})
+        made = {"sealed": leaf, "made": encode(lock), "reason": request.offer.withheld}
+        step.unit.execute(_SET_OFFERED, row | made)
         epoch, keys = epoch_of(step.now), self._ground.keys
         if epoch not in keys.epochs():
             keys.new_epoch(epoch)
@@ -206,7 +213,7 @@ class Transfers:
 
     # -- the old custodian ---------------------------------------------------------------------------
 
-    def make_offer(self, step: Step, request: MakeOffer) -> Part:
+    def make_offer(self, step: Step, request: MakeOffer) -> Offered:
         """See MakeOffer: the record's transaction, with this output and its lock, and nothing sealed."""
         row = self._record(step, request.record)
         if row is None or row[1] != self.me or row[2] is not None:
@@ -215,9 +222,8 @@ class Transfers:
         assert isinstance(proven, ProvenTransaction), "a live record's transaction is notarised"
         filtered = open_tearoff(for_roles(open_tearoff(proven.tearoff), frozenset()))
         shown = filtered.only_output(request.record.index)
-        return Part(
-            step.put_part(encode(ProvenTransaction(shown, proven.signatures, proven.receipt)))
-        )
+        part = step.put_part(encode(ProvenTransaction(shown, proven.signatures, proven.receipt)))
+        return Offered(part, None if row[4] is None else reason_of(row[4]))
 
     def build(self, step: Step, request: BuildTransfer) -> Held:
         """See BuildTransfer."""
@@ -246,7 +252,7 @@ class Transfers:
 
     def _record(
         self, step: Step, ref: StateRef
-    ) -> tuple[str | None, str, int | None, bytes] | None:
-        row: tuple[str | None, str, int | None, bytes] | None
+    ) -> tuple[str | None, str, int | None, bytes, str | None] | None:
+        row: tuple[str | None, str, int | None, bytes, str | None] | None
         row = step.unit.execute(_RECORD_HERE, {"tx": ref.tx, "idx": ref.index}).fetchone()
         return row

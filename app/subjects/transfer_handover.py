@@ -9,7 +9,7 @@ from app.blobs.store import BlobStore
 from app.blobs.wrap import WrapContext, wrap_data_key
 from app.rows.tables import RecordRow, TransferRow
 from app.storage.statements import sql, table_of
-from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, chunk_part
+from app.subjects.wrapped import WRAPPED_KEYS, WrappedKeys, check_epoch, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.reader import NotHeld
@@ -64,6 +64,16 @@ class TransferHandover:
         self._ground = ground
         self._blobs = blobs
 
+    def is_to(self, step: Step, tx: bytes, peer: str) -> bool:
+        """Whether this node passed a record to that custodian by this transaction."""
+        row = step.unit.execute(_GET, {"tx": tx}).fetchone()
+        return row is not None and row[0] == peer
+
+    def is_taken(self, step: Step, tx: bytes) -> bool:
+        """Whether this node took custody of a record by this transaction."""
+        row = step.unit.execute(_TAKEN, {"tx": tx, "me": self._ground.me}).fetchone()
+        return row is not None
+
     def release(self, step: Step, request: ReleaseKeys) -> Release:
         """Wrap the record's data key for the new custodian: the receipt is all that this needs."""
         to, epoch, epoch_key, commitment, _, _ = self._transfer(step, request.tx)
@@ -90,6 +100,7 @@ class TransferHandover:
     def keep_keys(self, step: Step, request: KeepKeys) -> Done:
         """Open the wrapped key and keep it under this node's own storage key: the record is its own now."""
         wrapped = WRAPPED_KEYS.decode(part_of(step, request.part))
+        check_epoch(self._ground.keys, wrapped.epoch)
         if len(wrapped.keys) != 1:
             raise MalformedBytes("wrapped keys", "one for one record")
         commitment, _, _ = self._taken(step.unit, request.tx)

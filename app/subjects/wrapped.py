@@ -4,7 +4,9 @@ from typing import Annotated
 
 import msgspec
 
+from app.keystore.keys import KeyStore
 from states.encoding import Codec
+from states.errors import MalformedBytes
 from states.sizes import U32
 
 BLOB_PART = b"b"  # first byte of the ids that `chunk_part` makes
@@ -20,6 +22,15 @@ class WrappedKeys(
 
 
 WRAPPED_KEYS = Codec(WrappedKeys, "wrapped keys")
+
+
+def check_epoch(keys: KeyStore, epoch: int) -> None:
+    """Refuse what a peer says is wrapped for an epoch key that this node has not got: a lie, and no fault of ours.
+
+    Raises MalformedBytes.
+    """
+    if epoch not in keys.epochs():
+        raise MalformedBytes("wrapped keys", "for an epoch key that this node has not got")
 
 
 def chunk_part(blob: str, index: int) -> bytes:

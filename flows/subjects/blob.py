@@ -206,14 +206,19 @@ async def fetch(flow: FlowContext, session: FlowSession, tx: TransactionId) -> N
     """Fetch the ciphertext of every item that is not here yet; each is verified by its CID before it is kept."""
     flow.progress("fetching ciphertext")
     for missing in (await MissingBlobs(tx)).items:
-        parts: tuple[bytes, ...] = ()
-        while len(parts) < missing.chunks:
-            session.send(WantChunks(missing.item, len(parts)))
-            brought = await session.receive(Chunks)
-            brought.check(_next_of(missing, len(parts), len(brought.parts)))
-            parts += brought.parts
-        await KeepBlob(tx, missing.item, parts)
+        await fetch_item(session, tx, missing)
     session.send(Enough())
+
+
+async def fetch_item(session: FlowSession, tx: TransactionId, missing: MissingBlob) -> None:
+    """Fetch the ciphertext of one item from a peer who serves chunks (`serve`)."""
+    parts: tuple[bytes, ...] = ()
+    while len(parts) < missing.chunks:
+        session.send(WantChunks(missing.item, len(parts)))
+        brought = await session.receive(Chunks)
+        brought.check(_next_of(missing, len(parts), len(brought.parts)))
+        parts += brought.parts
+    await KeepBlob(tx, missing.item, parts)
 
 
 def _next_of(missing: MissingBlob, first: int, count: int) -> Callable[[Chunks], Chunks]:

@@ -12,7 +12,7 @@ from flows.finality import (
     receive_finality,
     sign_proposal,
 )
-from flows.flow import FlowContext, FlowSession, Request, Untrusted
+from flows.flow import FlowContext, FlowRefused, FlowSession, Request, Untrusted
 from flows.services import Held
 from flows.subjects.blob import NotReleased, fetch, release, serve, take_keys
 from states.crypto.signatures import EvidenceSignature
@@ -66,10 +66,24 @@ class Refusal(
 _ANSWER = cast("type[Proposal | Refusal]", Proposal | Refusal)  # a union is no `type` to mypy
 
 
-class WriteRequest(Request[Asked], frozen=True, array_like=True, tag="write-request"):
-    """Write, sign and keep a request for a person who works here. Raises FlowRefused for a consent that ended."""
+class NotAsked(msgspec.Struct, frozen=True, array_like=True, tag="not-asked"):
+    """The recipient's own node does not ask: the consent has ended, or nobody of that name works here."""
 
-    answers: ClassVar[type[msgspec.Struct]] = Asked
+    code: Literal["nothing-available", "consent-ended", "nobody"]
+    words: str
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
+    """A request that is kept, or why there is none: then this node's reading log holds the refusal already."""
+
+    asked: Asked | None
+    refusal: NotAsked | None
+
+
+class WriteRequest(Request[Written], frozen=True, array_like=True, tag="write-request"):
+    """Write, sign and keep a request for a person who works here, or log that it was refused."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Written
     consent: StateRef
     person: bytes
     purpose: Purpose
@@ -109,7 +123,13 @@ class RequestDisclosure(msgspec.Struct, frozen=True, array_like=True, tag="reque
 
     async def call(self, flow: FlowContext) -> Disclosed:
         flow.progress("asking the custodian")
-        asked = await WriteRequest(self.consent, self.person, self.purpose, self.categories)
+        written = await WriteRequest(self.consent, self.person, self.purpose, self.categories)
+        if (
+            written.refusal is not None
+        ):  # said here and not by the handler, whose entry would be undone (§1.4)
+            raise FlowRefused(written.refusal.code, written.refusal.words)
+        asked = written.asked
+        assert asked is not None, "what is written is one of the two"
         session = flow.initiate(Party(asked.request.custodian), MakeDisclosure.name, asked)
         brought = await session.receive(_ANSWER)
         said = brought.check(lambda message: message)

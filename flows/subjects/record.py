@@ -14,7 +14,8 @@ from flows.finality import (
 )
 from flows.flow import FlowContext, FlowSession, Request, Untrusted
 from flows.services import Done, Held, Recorded
-from flows.subjects.blob import Part, fetch, release, serve, take_keys
+from flows.subjects.blob import fetch, release, serve, take_keys
+from flows.subjects.patient_access import WithheldReason
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField, PatientIdField
 from states.lock import SpendLock
@@ -158,10 +159,14 @@ class NoteIntroduction:
 class Offer(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="offer/1"
 ):
-    """To the new custodian: this record, of the patient that the token announces; it comes as a part (proven/1)."""
+    """To the new custodian: this record, of the patient that the token announces; it comes as a part (proven/1).
+
+    `withheld`: why its content is withheld from her, as it shall be on.
+    """
 
     token: Bytes16
     record: StateRef
+    withheld: WithheldReason | None
 
 
 class Acceptance(
@@ -175,10 +180,17 @@ class Acceptance(
     epoch_key: Annotated[bytes, msgspec.Meta(max_length=2_048)]
 
 
-class MakeOffer(Request[Part], frozen=True, array_like=True, tag="make-offer"):
+class Offered(msgspec.Struct, frozen=True, array_like=True, tag="offered"):
+    """The part that shows the record, and why its content is withheld from the patient."""
+
+    part: bytes
+    withheld: WithheldReason | None
+
+
+class MakeOffer(Request[Offered], frozen=True, array_like=True, tag="make-offer"):
     """Keep, as a part of this flow, the record's transaction without what it says of the patient."""
 
-    answers: ClassVar[type[msgspec.Struct]] = Part
+    answers: ClassVar[type[msgspec.Struct]] = Offered
     record: StateRef
 
 
@@ -213,9 +225,8 @@ class TransferCustody(msgspec.Struct, frozen=True, array_like=True, tag="transfe
         token = (await asking.receive(Introduced)).check(lambda said: said.token)
         flow.progress("offering the record")
         offered = await MakeOffer(self.record)
-        session = flow.initiate(
-            self.to, TakeCustody.name, Offer(token, self.record), (offered.part,)
-        )
+        offer = Offer(token, self.record, offered.withheld)
+        session = flow.initiate(self.to, TakeCustody.name, offer, (offered.part,))
         acceptance = (await session.receive(Acceptance)).check(lambda said: said)
         held = await BuildTransfer(self.record, self.to, acceptance)
         await collect_signatures(flow, held, (session,))

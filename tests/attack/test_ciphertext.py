@@ -3,15 +3,19 @@
 import pytest
 
 from app.blobs.memory import MemoryBlobStore
+from app.subjects.wrapped import WrappedKeys
 from app.vault.subject import Step
+from flows.step import StepContext
 from flows.store import Status
-from flows.subjects.blob import Chunks, ChunksFound, FindChunks, Keys, WantChunks
-from flows.subjects.disclosure import RequestDisclosure
+from flows.subjects.blob import Chunks, ChunksFound, FindChunks, KeepKeys, Keys, WantChunks
+from flows.subjects.disclosure import Disclosed, RequestDisclosure
 from flows.subjects.record import Published, PublishRecords, TransferCustody
+from states.encoding import encode
+from states.errors import MalformedBytes
 from states.state import StateRef, TransactionId
 from tests.attack.liar import Liar, count, enrol_patient, stuck
 from tests.attack.test_requests import Recipient
-from tests.simulation.neighbours import REED, result, stage
+from tests.simulation.neighbours import ADA, REED, enrol, publish, result, stage
 from tests.simulation.test_story import granted
 from tests.simulation.village import Village
 
@@ -141,3 +145,31 @@ def test_bytes_of_one_patient_are_not_taken_over_for_another(village: Village) -
     held = mercy.db.execute("SELECT count(*) FROM record WHERE patient = 'MRN 6666'").fetchone()
     assert held == (0,)
     assert stuck(mercy) == []
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_keys_for_an_epoch_that_the_receiver_never_had_are_refused_and_not_tried_again(
+    village: Village, *, moved: bool
+) -> None:
+    """A disclosure's and a transfer's: UnknownKey would be taken for a fault of the receiver's own."""
+    if moved:
+        published = _of_adas(village)
+        enrol_patient(village, "Riverside", "RV-20-88", ADA)
+        move = TransferCustody(published, village.party("Agent"), village.party("Riverside"))
+        tx = result(village, "Mercy", village.run("Mercy", move), Published).tx
+    else:
+        ask = RequestDisclosure(granted(village), REED, "TREAT", ())
+        tx = result(village, "Riverside", village.run("Riverside", ask), Disclosed).tx or b""
+    node = village.nodes["Riverside"]
+    step: Step = StepContext(node.engine, bytes(16), village.clock.now, node.db, doubt=False)
+    part = step.put_part(encode(WrappedKeys(77, (bytes(81),))))
+    request = KeepKeys(village.party("Mercy"), TransactionId(tx), part)
+    with pytest.raises(MalformedBytes):
+        node.engine._around.handlers.answer(step, request)  # type: ignore[arg-type]  # a request it is
+
+
+def _of_adas(village: Village) -> StateRef:
+    village.nodes["Agent"].given.keys.add_patient(ADA)
+    enrol(village, "Mercy", "MRN 4711")
+    published = publish(village, "Mercy", "MRN 4711", [("laboratory", b"HbA1c 6.1 %")])
+    return StateRef(TransactionId(published.tx), 0)

@@ -15,6 +15,8 @@ from flows.notices import InForce, InForceSince, Superseded, Withdrawn
 from flows.recovery import Recall
 from flows.step import StepContext
 from flows.subjects.enrolment import Application, WhoIs
+from flows.subjects.key_return import WantKeysBack
+from flows.subjects.patient_access import KeysReady, WantOwn, WantPatientKeys
 from flows.subjects.reading import TellReadings
 from flows.subjects.record import Introduce, Introduction, Offer
 from flows.subjects.statement import Heed
@@ -227,7 +229,11 @@ def first_messages(village: Village, liar: Liar) -> dict[str, list[msgspec.Struc
         "note-in-force/1": [InForceSince(statement, evidence)],
         "note-withdrawn/1": [Withdrawn(consent.tx, (bytes(32),))],
         "note-superseded/1": [Superseded(consent.tx, bytes(32), 2)],
-        "take-custody/1": [Offer(bytes(16), record)],
+        "take-custody/1": [Offer(bytes(16), record, None)],
+        "give-patient-keys/1": [WantPatientKeys(consent.tx, 1, b"\1" + bytes(32))],
+        "return-keys/1": [WantKeysBack(consent.tx, 1, b"\1" + bytes(32))],
+        "give-own/1": [WantOwn(consent.tx)],
+        "note-keys-ready/1": [KeysReady(consent.tx)],
         "take-delivery/1": [Deliver(consent.tx)],
         "heed-at-once/1": [Heed(consent.tx)],
         "take-readings/1": [TellReadings()],

@@ -44,7 +44,8 @@ class Recipient(Liar):
         written = self.node.disclosures.write_request(
             self.step(), WriteRequest(self.consent, REED, "TREAT", ())
         )
-        return self.signs(msgspec.structs.replace(written.request, **changes))
+        assert written.asked is not None
+        return self.signs(msgspec.structs.replace(written.asked.request, **changes))
 
     def signs(self, request: AskFor) -> Asked:
         network = self.village.parameters.network

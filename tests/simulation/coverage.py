@@ -11,6 +11,7 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
     "transfer-custody/1": ("INIT", "DATA", "END", "ERROR"),
     "find-practitioner/1": ("INIT", "DATA", "END", "ERROR"),
     "recover/1": ("INIT", "DATA", "END"),
+    "obtain-keys/1": ("INIT", "DATA", "END"),
     "publish-records/1": ("LETTER",),
     "amend-record/1": ("LETTER",),
     "grant-consent/1": ("LETTER",),
@@ -51,7 +52,7 @@ UNREACHABLE = {
 RARE = {
     ("LETTER", "make-disclosure/1"): 3,
     ("liveness", "make-disclosure/1"): 0,
-    ("LETTER", "lift-restriction/1"): 10,
+    ("LETTER", "lift-restriction/1"): 4,
     ("END", "request-disclosure/1"): 12,
     ("ERROR", "transfer-custody/1"): 10,
     ("ERROR", "find-practitioner/1"): 10,

@@ -240,7 +240,7 @@ MUTANTS = (
     Mutant("lock check missing", "the notary opens no lock", _no_lock_check, 2),
     Mutant("journal off by one", "a replay leaves out the last answer", _journal_off_by_one, 1),
     Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 1),
-    Mutant("release without liveness", "keys without the notary's word", _release_blind, 65),
+    Mutant("release without liveness", "keys without the notary's word", _release_blind, 607),
     Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 2),
     Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 1),
     Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 120),

@@ -10,6 +10,7 @@ from app.storage.database import transaction
 from app.subjects.record import Staged
 from flows.store import Status
 from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment
+from flows.subjects.patient_access import WithheldReason
 from flows.subjects.record import Published, PublishRecords
 from states.identity import PatientId
 from states.subjects.codes import Category
@@ -44,7 +45,11 @@ def enrol(village: Village, custodian: str, local: str) -> None:
 
 
 def stage(
-    village: Village, custodian: str, local: str, documents: list[tuple[Category, bytes]]
+    village: Village,
+    custodian: str,
+    local: str,
+    documents: list[tuple[Category, bytes]],
+    withheld: WithheldReason | None = None,
 ) -> bytes:
     """Seal documents and stage them as a batch; return its id."""
     node = village.nodes[custodian]
@@ -66,6 +71,7 @@ def stage(
                 sealed.length,
                 node.given.keys.wrap_at_rest(key, sealed.commitment),
                 "obs-1",
+                withheld,
             )
         )
     batch = village.entropy(16)
@@ -75,7 +81,11 @@ def stage(
 
 
 def publish(
-    village: Village, custodian: str, local: str, documents: list[tuple[Category, bytes]]
+    village: Village,
+    custodian: str,
+    local: str,
+    documents: list[tuple[Category, bytes]],
+    withheld: WithheldReason | None = None,
 ) -> Published:
-    batch = stage(village, custodian, local, documents)
+    batch = stage(village, custodian, local, documents, withheld)
     return result(village, custodian, village.run(custodian, PublishRecords(batch)), Published)

@@ -208,3 +208,34 @@ def test_after_a_revocation_nothing_opens_and_the_refusal_is_told(village: Villa
     village.settle()
     looks = agent.looks.who_looked(agent.db, ADA.hex())
     assert "refused" in [look.entry.outcome for look in looks]
+
+
+@pytest.mark.parametrize("known_there", [True, False])
+def test_a_request_that_the_recipients_own_node_refuses_reaches_the_patient(
+    village: Village, *, known_there: bool
+) -> None:
+    """She is named to it by the consent, enrolled there or not; nobody else hears of it."""
+    consent = granted(village)
+    if known_there:
+        enrol(village, "Riverside", "RV-20-88")
+    village.run("Agent", RevokeConsent(consent))
+    riverside, agent = village.nodes["Riverside"], village.nodes["Agent"]
+    for person in (REED, bytes(16)):
+        row = riverside.engine.flow(
+            village.run("Riverside", RequestDisclosure(consent, person, "TREAT", ()))
+        )
+        assert row is not None
+        assert row.status == Status.FAILED
+    for node in village.nodes.values():
+        node.report_readings()
+        node.report_heads()
+    village.settle()
+    looks = agent.looks.who_looked(agent.db, ADA.hex())
+    assert sorted((look.entry.shown_as, look.entry.outcome) for look in looks) == [
+        ("Dr A. Reed", "refused"),
+        ("somebody without a staff entry", "refused"),
+    ]
+    assert {look.organisation for look in looks} == {riverside.me}
+    assert agent.looks.alarms(agent.db, ADA.hex()) == []
+    sent = village.nodes["Mercy"].db.execute("SELECT count(*) FROM disclosure_request").fetchone()
+    assert sent == (0,), "the custodian was not asked"

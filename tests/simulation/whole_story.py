@@ -9,14 +9,16 @@ from flows.notary_change import ChangeNotary, Moved
 from flows.recovery import Recover
 from flows.store import FlowRow, JournalRow, Status
 from flows.subjects.consent import AmendConsent, ConfirmConsents, RevokeConsent
+from flows.subjects.disclosure import RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
-from flows.subjects.record import AmendRecord, Published, TransferCustody
+from flows.subjects.patient_access import FetchOwn, ReleaseToPatient
+from flows.subjects.record import AmendRecord, Published, PublishRecords, TransferCustody
 from flows.subjects.restriction import LiftRestriction, Restrict
 from flows.subjects.statement import Stated
 from states.identity import Party
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
-from tests.simulation.neighbours import ADA, DAY, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, DAY, REED, enrol, publish, result, stage
 from tests.simulation.restoring import greet, image_of, put_back
 from tests.simulation.test_story import disclosed, granted, reed_signed_in
 from tests.simulation.village import Village
@@ -67,6 +69,7 @@ class WholeStory:
         self._disclosure_and_what_follows(consent)
         self._custody()
         self._restored_agent()
+        self._restored_custodian()
 
     def _consent_that_moved(self) -> StateRef:
         village = self.village
@@ -99,6 +102,9 @@ class WholeStory:
         village.run("Agent", LiftRestriction(result(village, "Agent", restrict, Stated).ref))
         village.run("Riverside", ConfirmConsents())
         village.run("Agent", RevokeConsent(consent))
+        village.run(
+            "Riverside", RequestDisclosure(consent, REED, "TREAT", ())
+        )  # its own node refuses
 
     def _amend(self, words: str) -> None:
         mercy = self.village.nodes["Mercy"]
@@ -124,6 +130,15 @@ class WholeStory:
         mercy = self._put_back("Mercy", image)
         village.run("Mercy", Recover(village.party("Northside"), 0))
         assert mercy.vault.is_live(mercy.db, StateRef(TransactionId(moved.tx), 0))
+        batch = stage(village, "Northside", name, [("note", b"to be explained")], "to-be-discussed")
+        held = village.run("Northside", PublishRecords(batch))
+        note = result(village, "Northside", held, Published)
+        village.run("Northside", ReleaseToPatient(StateRef(TransactionId(note.tx), 0)))
+        for tx in (
+            published.tx,
+            note.tx,
+        ):  # the former has passed to Mercy: its ciphertext is served still
+            village.run("Agent", FetchOwn(village.party("Northside"), TransactionId(tx), 0))
 
     def _restored_agent(self) -> None:
         """The agent loses a publication; an amendment of it makes it fetch that, and then it asks for all."""
@@ -136,6 +151,20 @@ class WholeStory:
         held = agent.db.execute("SELECT count(*) FROM ledger_tx WHERE tx = ?", (lost.tx,))
         assert held.fetchone() == (1,), "the agent fetched what the amendment rests on"
         village.run("Agent", Recover(village.party("Mercy"), 0))
+
+    def _restored_custodian(self) -> None:
+        """A laboratory loses a publication with its keys: the agent has both."""
+        village = self.village
+        image = image_of(village, "Northside")
+        publish(village, "Northside", "order book 93", [("laboratory", b"sodium 140")])
+        northside = self._put_back("Northside", image)
+        village.run("Northside", Recover(village.party("Agent"), 0))
+        assert northside.obtain_keys()
+        village.settle()
+        lost = northside.db.execute(
+            "SELECT count(*) FROM record WHERE key IS NULL AND consumed_seq IS NULL"
+        )
+        assert lost.fetchone() == (0,), "it has its key again"
 
     def _put_back(self, name: str, image: Connection) -> Assembly:
         node = put_back(self.village, name, image, ())

@@ -5,6 +5,7 @@ from enum import StrEnum
 import strawberry
 
 from app.graphql.errors import ApiError, ErrorCode
+from flows.subjects.patient_access import WITHHELD_REASONS
 from states.subjects.codes import CATEGORIES, LABELS, PURPOSES, Label, Purpose
 from states.subjects.codes import Category as CategoryCode
 
@@ -31,6 +32,19 @@ class Category(StrEnum):
 
 
 assert tuple(Category) == CATEGORIES, "the API names every category of the ledger, and no other"
+
+
+@strawberry.enum(description="Why a custodian withholds a record's content from its patient.")
+class WithheldReason(StrEnum):
+    """As the custodian says it to the patient's agent."""
+
+    HARM = "harm"
+    LAW = "law"
+    OTHER_PERSON = "other-person"
+    TO_BE_DISCUSSED = "to-be-discussed"
+
+
+assert tuple(WithheldReason) == WITHHELD_REASONS, "the API names every reason, and no other"
 
 
 class UnknownCode(ValueError):

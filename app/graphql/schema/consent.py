@@ -11,7 +11,7 @@ from app.graphql.scalars import Digest, LedgerSeq
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row
-from app.graphql.schema.node import Node
+from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
@@ -164,6 +164,11 @@ def consent_of(context: ApiContext, row: Row) -> Consent:
 def find_consent(context: ApiContext, keys: tuple[SortKey, ...]) -> Consent | None:
     row = find(context, CONSENTS, keys)
     return None if row is None else consent_of(context, row)
+
+
+def consent(info: Info, id: Id) -> Consent | None:  # noqa: A002  its name in the API
+    keys = info_keys(info, id, KIND)
+    return None if keys is None else find_consent(info.context, keys)
 
 
 def consents(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments

@@ -8,17 +8,21 @@ import msgspec
 import strawberry
 
 from app.blobs.sizes import size_class
-from app.gate import AccessEnded, Opened, Refused
+from app.gate import AccessEnded, Lacking, Opened, Refused
 from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.scalars import Base64, RawJson, UInt53
 from app.graphql.schema.codes import purpose_of
 from app.graphql.schema.context import ApiContext
 from states.errors import LedgerError
+from states.state import StateRef
+from states.subjects.codes import Purpose
 
 CONTENT_BYTES_MAX = 1 << 22
 BLOB_SIZE_MAX = size_class(CONTENT_BYTES_MAX)
 """Of ciphertext, padded: what a document of CONTENT_BYTES_MAX becomes. All of its class can be shown."""
 CONTENT_COST = 20
+GET_SECONDS = 5.0  # for which a patient waits for a custodian
+GET_BEAT_SECONDS = 0.02
 NOTHING_AVAILABLE = "Nothing available."
 
 PurposeArgument = Annotated[
@@ -53,8 +57,7 @@ async def shown(
         raise ApiError(ErrorCode.LIMIT_EXCEEDED, "too large for GraphQL: use FHIR")
     answer = read()
     if isinstance(answer, Refused):
-        wait_ms = answer.answer_at - context.api.assembly.given.clock()
-        await asyncio.sleep(max(wait_ms, 0) / 1_000)
+        await until_answerable(context, answer)
         return RecordContent(resource=None, bytes=None, refusal=answer.words, log_entry=None)
     parts: list[bytes] = []
     try:
@@ -76,6 +79,36 @@ async def shown(
     )
 
 
+async def shown_to_patient(
+    context: ApiContext, blob_size: int, ref: StateRef, purpose: Purpose
+) -> RecordContent:
+    """Return a patient's own record, as `shown`. What its custodian is still to give is asked for, and waited for.
+
+    Where it does not come in GET_SECONDS, the refusal says so: it goes on coming, and she may ask again.
+    """
+    gate, session = context.api.gate, context.caller.session
+    lacking = gate.lacking(session, ref) if blob_size <= BLOB_SIZE_MAX else None
+    loop = asyncio.get_running_loop()
+    end = loop.time() + GET_SECONDS
+    asked: Lacking | None = None
+    while lacking is not None:
+        if lacking != asked:  # the key may have come, and the ciphertext not
+            context.api.assembly.obtain(lacking)
+            context.api.wake()
+            asked = lacking
+        if loop.time() >= end:
+            break
+        await asyncio.sleep(GET_BEAT_SECONDS)
+        lacking = gate.lacking(session, ref)
+    return await shown(context, blob_size, lambda: gate.read_hers(session, ref, purpose))
+
+
+async def until_answerable(context: ApiContext, refused: Refused) -> None:
+    """Wait until a refusal may be given: as long whatever its reason is."""
+    wait_ms = refused.answer_at - context.api.assembly.given.clock()
+    await asyncio.sleep(max(wait_ms, 0) / 1_000)
+
+
 def _resource(found: bytes) -> RawJson | None:
     try:
         return RawJson(msgspec.json.decode(found))
@@ -83,4 +116,12 @@ def _resource(found: bytes) -> RawJson | None:
         return None  # a document that is no JSON: its bytes are there
 
 
-__all__ = ["CONTENT_COST", "PurposeArgument", "RecordContent", "purpose_of", "shown"]
+__all__ = [
+    "CONTENT_COST",
+    "PurposeArgument",
+    "RecordContent",
+    "purpose_of",
+    "shown",
+    "shown_to_patient",
+    "until_answerable",
+]

@@ -10,7 +10,7 @@ import strawberry
 
 from app.assembly import Assembly
 from app.auth.sessions import Role, Session
-from app.gate import Opened, Refused
+from app.gate import Lacking, Opened, Refused
 from app.graphql.context_protocol import Caller, MakeContext, RequestContext
 from app.graphql.cursors import Cursors
 from app.graphql.errors import Json
@@ -44,6 +44,14 @@ class ContentGate(Protocol):
     ) -> Opened | Refused: ...
 
     def read_own(self, session: Session, ref: StateRef, purpose: Purpose) -> Opened | Refused: ...
+
+    def lacking(self, session: Session, ref: StateRef) -> Lacking | None: ...
+
+    def read_hers(self, session: Session, ref: StateRef, purpose: Purpose) -> Opened | Refused: ...
+
+    def refuse_request(
+        self, session: Session, consent: StateRef | None, purpose: Purpose
+    ) -> Refused: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Node, info_keys
+from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
@@ -305,6 +305,11 @@ def disclosure_of(context: ApiContext, row: Row) -> Disclosure:
 def find_disclosure(context: ApiContext, keys: tuple[SortKey, ...]) -> Disclosure | None:
     row = find(context, DISCLOSURES, keys)
     return None if row is None else disclosure_of(context, row)
+
+
+def disclosure(info: Info, id: Id) -> Disclosure | None:  # noqa: A002  its name in the API
+    keys = info_keys(info, id, KIND)
+    return None if keys is None else find_disclosure(info.context, keys)
 
 
 def disclosures(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments

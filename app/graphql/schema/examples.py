@@ -30,6 +30,13 @@ EXAMPLES: Sequence[ExampleQuery] = (
         role=Role.PATIENT,
     ),
     ExampleQuery(
+        "Read a record of mine",
+        "query ReadMine {\n"
+        "  records(first: 1) { nodes { kind code day custodian { name } withheld\n"
+        '    content(purpose: "PATRQT") { resource refusal } } } }',
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
         "Who looked",
         "query WhoLooked {\n"
         "  whoLooked(first: 20) { nodes {\n"
@@ -65,6 +72,14 @@ EXAMPLES: Sequence[ExampleQuery] = (
         '{"input": {"idempotencyKey": "grant-1", "custodian": "<id of a party>",\n'
         '  "grantee": "<id of a party>", "end": "2027-01-31T00:00:00Z",\n'
         '  "terms": {"person": "<person>", "purposes": ["TREAT"], "categories": ["LABORATORY"]}}}',
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
+        "One consent",
+        "query OneConsent($id: ID!) {\n"
+        "  consent(id: $id) { status start end custodian { name } grantee { name }\n"
+        "    terms { purposes categories } inForce { party { name } since } } }",
+        '{"id": "<id of a consent>"}',
         role=Role.PATIENT,
     ),
     ExampleQuery(

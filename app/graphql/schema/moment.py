@@ -4,14 +4,12 @@ from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
-import msgspec
-
 from app.closure import Asker, RulingOf, closes
+from app.gate_facts import terms_reach
 from app.storage.statements import sql
 from app.vault.statements import LAST_SEQ
 from states.decision import Ruling
 from states.encoding import Codec
-from states.errors import LedgerError
 from states.subjects.content import CONTENT, Content
 from states.subjects.terms import TERMS, Exceptions
 
@@ -146,19 +144,6 @@ def _teach(connection: Connection, ruling: RulingOf) -> _Taught:
         silent = not found.denials and not found.permits
         return int(silent or not closes(found, CONTENT.decode(content)))
 
-    connection.create_function("terms_reach", 3, _terms_reach, deterministic=True)
+    connection.create_function("terms_reach", 3, terms_reach, deterministic=True)
     connection.create_function("staff_may_see", 5, staff_may_see)
     return _Taught(connection, rulings)
-
-
-def _terms_reach(terms: bytes, person: bytes, role: str) -> int:
-    """Whether terms permit something to this person, in this role, of the grantee: a condition in SQL."""
-    try:
-        said = TERMS.decode(terms)
-    except (LedgerError, msgspec.DecodeError):
-        return 0
-    if said.decision != "permit" or not person:
-        return 0
-    if said.person is not None:
-        return int(said.person == person)
-    return int(said.role is None or said.role == role)

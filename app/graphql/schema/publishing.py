@@ -8,6 +8,7 @@ from app.fhir.errors import FhirRefused
 from app.fhir.resource import FhirResource, read_resource
 from app.graphql.errors import ErrorCode
 from app.graphql.scalars import Base64
+from app.graphql.schema.codes import WithheldReason
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.mutation import (
     ASKED,
@@ -24,6 +25,8 @@ from app.graphql.schema.policy import Action
 from app.graphql.schema.record import KIND as RECORD_KIND
 from app.graphql.schema.record import find_record
 from app.intake import Intake
+from app.subjects.patient_access import reason_of
+from flows.subjects.patient_access import ReleaseToPatient
 from flows.subjects.record import AmendRecord, PublishRecords, TransferCustody
 from states.identity import Party
 from states.state import StateRef, TransactionId
@@ -43,6 +46,10 @@ class PublishRecordsInput:
     documents: list[Base64] = strawberry.field(
         default_factory=list, description="The same as bytes, where the text would change them."
     )
+    withhold: WithheldReason | None = strawberry.field(
+        default=None,
+        description="Why their content is withheld from the patient; she sees the reason. Null: it is not.",
+    )
 
 
 @strawberry.input(description="Put a new version in the place of a record.")
@@ -52,6 +59,20 @@ class AmendRecordInput:
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
     record: strawberry.ID = strawberry.field(description="The live version.")
     resource: str = strawberry.field(description="The FHIR R4 resource as JSON text.")
+    withhold: WithheldReason | None = strawberry.field(
+        default=None,
+        description="Why its content is withheld from the patient. Null: as that of the version before.",
+    )
+
+
+@strawberry.input(description="Let the patient read a record that was withheld from her.")
+class ReleaseToPatientInput:
+    """By a clinician of the custodian. Her agent is told, and gets the key."""
+
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+    record: strawberry.ID = strawberry.field(
+        description="A version in this organisation's custody."
+    )
 
 
 @strawberry.input(description="Pass a record to another custodian of the same patient.")
@@ -78,7 +99,7 @@ def publish_records(info: Info, input: Annotated[PublishRecordsInput, ASKED]) ->
         if not 1 <= len(documents) <= RESOURCES_MAX:
             words = f"1 to {RESOURCES_MAX} resources"
             raise Mistake(ErrorCode.BAD_USER_INPUT, words, "resources")
-        return PublishRecords(_stage(context, str(keys[0]), documents))
+        return PublishRecords(_stage(context, str(keys[0]), documents, input.withhold))
 
     return start(info, Action.PUBLISH, input.idempotency_key, input, make)
 
@@ -89,7 +110,20 @@ def amend_record(info: Info, input: Annotated[AmendRecordInput, ASKED]) -> FlowP
     def make() -> AmendRecord:
         ref, local = _own(context, input.record)
         document = _resource(input.resource.encode(), "resource")
-        return AmendRecord(ref, _stage(context, local, [document]))
+        return AmendRecord(ref, _stage(context, local, [document], input.withhold))
+
+    return start(info, Action.PUBLISH, input.idempotency_key, input, make)
+
+
+def release_to_patient(info: Info, input: Annotated[ReleaseToPatientInput, ASKED]) -> FlowPayload:  # noqa: A002
+    context = info.context
+
+    def make() -> ReleaseToPatient:
+        keys = named_keys(context, input.record, RECORD_KIND, find_record, "record")
+        found = find_record(context, keys)
+        if found is None or found.withheld is None:
+            raise Mistake(ErrorCode.CONFLICT, "the record is not withheld", "record")
+        return ReleaseToPatient(StateRef(TransactionId(bytes(found.transaction_id)), found.index))
 
     return start(info, Action.PUBLISH, input.idempotency_key, input, make)
 
@@ -127,7 +161,13 @@ def _resource(data: bytes, *field: str) -> FhirResource:
         raise Mistake(ErrorCode.BAD_USER_INPUT, str(refused), *field) from refused
 
 
-def _stage(context: ApiContext, local: str, documents: list[FhirResource]) -> bytes:
+def _stage(
+    context: ApiContext,
+    local: str,
+    documents: list[FhirResource],
+    withhold: WithheldReason | None,
+) -> bytes:
     intake: Intake = context.api.intake
     db = context.api.assembly.db
-    return intake.stage(db, intake.seal(db, local, documents))
+    reason = None if withhold is None else reason_of(withhold.value)
+    return intake.stage(db, intake.seal(db, local, documents, reason))

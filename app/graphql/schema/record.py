@@ -6,21 +6,23 @@ from typing import Annotated
 import strawberry
 from sqlalchemy import and_, bindparam, func, or_
 
+from app.auth.sessions import Role
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
 from app.graphql.scalars import Digest, LedgerSeq, UInt53
-from app.graphql.schema.codes import Category
+from app.graphql.schema.codes import Category, WithheldReason
 from app.graphql.schema.content import (
     CONTENT_COST,
     PurposeArgument,
     RecordContent,
     purpose_of,
     shown,
+    shown_to_patient,
 )
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Node, info_keys
+from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import KIND as PATIENT_KIND
 from app.graphql.schema.patient import Patient, patient_named
@@ -61,6 +63,7 @@ RECORDS = Listing(
         _R.c.blob,
         _R.c.size_class,
         _R.c.content,
+        _R.c.withheld,
         _R.c.created_seq,
         _R.c.consumed_seq,
     ),
@@ -95,6 +98,8 @@ async def _content(root: "Record", info: Info, purpose: PurposeArgument) -> Reco
     gate = context.api.gate
     ref = StateRef(TransactionId(bytes(root.transaction_id)), root.index)
     session, why = context.caller.session, purpose_of(purpose)
+    if session.role is Role.PATIENT:
+        return await shown_to_patient(context, root.size_class, ref, why)
     return await shown(context, root.size_class, lambda: gate.read_own(session, ref, why))
 
 
@@ -128,19 +133,24 @@ class Record(Node):
     consumed_seq: LedgerSeq | None = strawberry.field(
         description="Since when it has ended here: amended, moved, erased. Null while it lives."
     )
+    withheld: WithheldReason | None = strawberry.field(
+        description="Why the custodian withholds its content from the patient; null where it does not."
+    )
     patient: Patient | None = strawberry.field(resolver=_patient, description="Whose it is.")
     transaction: Transaction | None = strawberry.field(
         resolver=_transaction, description="What created it; null where you may not see it."
     )
     content: RecordContent | None = strawberry.field(
         resolver=_content,
-        description="The FHIR resource. Reading it is logged, also where it is refused.",
+        description="The FHIR resource, to the custodian's staff and to the patient herself. Reading it is logged, "
+        "also where it is refused.",
         metadata={"cost": CONTENT_COST},
     )
 
 
 def record_of(context: ApiContext, row: Row) -> Record:
-    tx, idx, custodian, patient, version, commitment, blob, size, content, made, ended = row
+    tx, idx, custodian, patient, version, commitment, blob, size, content, withheld = row[:10]
+    made, ended = row[10:]
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
@@ -160,6 +170,7 @@ def record_of(context: ApiContext, row: Row) -> Record:
         commitment=Digest(commitment),
         blob=str(blob),
         size_class=UInt53(int(size or 0)),
+        withheld=None if withheld is None else WithheldReason(str(withheld)),
         created_seq=LedgerSeq(int(made or 0)),
         consumed_seq=None if ended is None else LedgerSeq(int(ended)),
     )
@@ -186,6 +197,11 @@ def chosen(info: Info, patient: str | None, status: Life, **others: Cell) -> dic
     if status is not Life.ALL:
         filters[status.value] = 1
     return filters
+
+
+def record(info: Info, id: Id) -> Record | None:  # noqa: A002  its name in the API
+    keys = info_keys(info, id, KIND)
+    return None if keys is None else find_record(info.context, keys)
 
 
 def records(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments

@@ -12,7 +12,7 @@ from app.graphql.schema.consent import COLUMNS, HERS, STATEMENT_FILTERS
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import After, Before, First, Last, Listing, find, page
 from app.graphql.schema.moment import Cell, Row
-from app.graphql.schema.node import Node
+from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
@@ -110,6 +110,11 @@ def restriction_of(context: ApiContext, row: Row) -> Restriction:
 def find_restriction(context: ApiContext, keys: tuple[SortKey, ...]) -> Restriction | None:
     row = find(context, RESTRICTIONS, keys)
     return None if row is None else restriction_of(context, row)
+
+
+def restriction(info: Info, id: Id) -> Restriction | None:  # noqa: A002  its name in the API
+    keys = info_keys(info, id, KIND)
+    return None if keys is None else find_restriction(info.context, keys)
 
 
 def restrictions(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments

@@ -73,7 +73,10 @@ def _limits(info: Info) -> ServiceLimits:
 
 @strawberry.type(description="What may be read. Everything of one request is of one ledger moment.")
 class Query:
-    """What you may not see is not there: null, or absent from lists."""
+    """What you may not see is not there: null, or absent from lists.
+
+    `record_` and its like: a field of the module's own name would hide the module from the lines below it.
+    """
 
     me: viewer.Viewer | None = strawberry.field(resolver=viewer.me, description="Who is asking.")
     node: Node | None = strawberry.field(
@@ -91,14 +94,34 @@ class Query:
     patients: Connection[patient.Patient] = strawberry.field(
         resolver=patient.patients, description="Patients, by this node's own names of them."
     )
+    record_: record.Record | None = strawberry.field(
+        name="record",
+        resolver=record.record,
+        description="The record with this id; null where there is none for you.",
+    )
     records: Connection[record.Record] = strawberry.field(
         resolver=record.records, description="Records, newest first."
+    )
+    consent_: consent.Consent | None = strawberry.field(
+        name="consent",
+        resolver=consent.consent,
+        description="The consent with this id; null where there is none for you.",
     )
     consents: Connection[consent.Consent] = strawberry.field(
         resolver=consent.consents, description="Consents, newest first."
     )
+    restriction_: restriction.Restriction | None = strawberry.field(
+        name="restriction",
+        resolver=restriction.restriction,
+        description="The restriction with this id; null where there is none for you.",
+    )
     restrictions: Connection[restriction.Restriction] = strawberry.field(
         resolver=restriction.restrictions, description="Restrictions, newest first."
+    )
+    disclosure_: disclosure.Disclosure | None = strawberry.field(
+        name="disclosure",
+        resolver=disclosure.disclosure,
+        description="The disclosure with this id; null where there is none for you.",
     )
     disclosures: Connection[disclosure.Disclosure] = strawberry.field(
         resolver=disclosure.disclosures, description="Disclosures, newest first."
@@ -156,6 +179,9 @@ class Mutation:
     )
     amend_record: mutation.FlowPayload = strawberry.mutation(
         resolver=publishing.amend_record, description="Put a new version in a record's place."
+    )
+    release_to_patient: mutation.FlowPayload = strawberry.mutation(
+        resolver=publishing.release_to_patient, description="Withhold a record no more."
     )
     transfer_custody: mutation.FlowPayload = strawberry.mutation(
         resolver=publishing.transfer_custody, description="Pass a record to another custodian."

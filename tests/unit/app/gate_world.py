@@ -12,8 +12,9 @@ from sqlmodel import SQLModel
 from app.auth.sessions import Role, Session
 from app.blobs.cipher import Sealed, seal
 from app.blobs.memory import MemoryBlobStore
-from app.blobs.wrap import WrapContext, wrap_data_key
-from app.gate import Gate, GateParts
+from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext, wrap_data_key
+from app.gate import Gate
+from app.gate_parts import GateParts
 from app.keystore.memory import SeededEntropy, memory_key_store
 from app.readings.log import ReadingLog
 from app.rows.tables import (
@@ -25,6 +26,8 @@ from app.rows.tables import (
     DisclosureRow,
     EnrolmentRow,
     LivenessRow,
+    PatientKeyRow,
+    PatientWrapRow,
     RecordRow,
     StatementRow,
 )
@@ -59,6 +62,8 @@ EPOCH = 24_322
 CONSENT = StateRef(TransactionId(seeded("consent")), 0)
 DISCLOSED = TransactionId(seeded("disclosure"))
 OWN = StateRef(TransactionId(seeded("own record")), 0)
+HERS = StateRef(TransactionId(seeded("her record")), 1)
+ADA = seeded("ada at her agent")[:16]
 LOCAL = "RV-20-88"
 RESULT = Content("Observation", "4548-4", "http://loinc.org", "laboratory", ("N",), "2026-11-20")
 TEXT = b'{"resourceType": "Observation", "valueQuantity": {"value": 7.10}}'
@@ -128,7 +133,7 @@ class World:
         add(self.db, StatementRow, tx=CONSENT.tx, idx=0, contract="consent/1", custodian=MERCY,
             grantee=RIVERSIDE, agent=AGENT, patient=LOCAL, start=NOW - DAY, end=NOW + 7 * DAY,
             terms=encode(terms(DR_REED)), exceptions=None, at=NOW - DAY, log_index=1, since=NOW - DAY,
-            created_seq=1, consumed_seq=None, closed_at=None, notary=NOTARY)  # fmt: skip
+            created_seq=1, consumed_seq=None, closed_at=None, notary=NOTARY, pairwise=ADA_AT_RIVERSIDE)  # fmt: skip
         add(self.db, DisclosureRow, tx=DISCLOSED, custodian=MERCY, recipient=RIVERSIDE, agent=AGENT,
             patient=LOCAL, consent_tx=CONSENT.tx, consent_idx=0, person=DR_REED,
             shown_as="Dr A. Reed", role="clinician", purpose="TREAT", release_by=NOW + MINUTE,
@@ -140,9 +145,25 @@ class World:
             commitment=made.commitment, blob=made.cid, size_class=made.size_class,
             content=encode(RESULT), category="laboratory", kind="Observation", day="2026-11-20",
             key=self.keys.wrap_at_rest(key, made.commitment), length=made.length, resource_id="1",
-            created_seq=3, consumed_seq=None)  # fmt: skip
+            created_seq=3, consumed_seq=None, withheld=None)  # fmt: skip
+        self._fill_as_agent(key, made)
         add(self.db, EnrolmentRow, patient=ADA_AT_RIVERSIDE, custodian=RIVERSIDE, agent=AGENT,
             local=LOCAL, authority=b"", signed=b"signed", keepsake=b"kept", from_time=0)  # fmt: skip
+
+    def _fill_as_agent(self, key: bytes, made: Sealed) -> None:
+        """What her agent holds of a record in Mercy's custody."""
+        add(self.db, RecordRow, tx=HERS.tx, idx=1, custodian=MERCY, patient=ADA.hex(), version=1,
+            commitment=made.commitment, blob=made.cid, size_class=made.size_class,
+            content=encode(RESULT), category="laboratory", kind="Observation", day="2026-11-20",
+            key=None, length=None, resource_id=None, created_seq=4, consumed_seq=None,
+            withheld=None)  # fmt: skip
+        shared = seeded("shared key")
+        context = WrapContext(HERS.tx, SHARED_ITEM, EPOCH)
+        wrapped = wrap_data_key(shared, self.keys.epoch_public(EPOCH), context, self.entropy)
+        add(self.db, PatientWrapRow, id=seeded("wrap"), tx=HERS.tx, epoch=EPOCH, wrapped=wrapped)
+        add(self.db, PatientKeyRow, tx=HERS.tx, idx=1, commitment=made.commitment,
+            wrap=seeded("wrap"), wrapped=SharedWrap(shared, HERS.tx).wrap(1, key, made.commitment)
+            )  # fmt: skip
 
     def _disclose(self, item: int, text: bytes) -> None:
         key, made = sealed(text)

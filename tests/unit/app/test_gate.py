@@ -6,23 +6,32 @@ from itertools import combinations
 
 import pytest
 
-from app.access import NOTHING_AVAILABLE, WORDS, GateRule
+from app.access import NOTHING_AVAILABLE, WORDS, GateRule, Permit
 from app.auth.sessions import Role, Session
-from app.gate import REFUSED_AFTER_MS, AccessEnded, Opened, Refused
+from app.blobs.cid import RAW, Cid
+from app.blobs.wrap import SharedWrap
+from app.gate import REFUSED_AFTER_MS, AccessEnded, Lacking, Opened, Refused
+from states.encoding import encode
 from states.identity import Party
 from states.reading import item_hash
 from states.state import StateRef, TransactionId
 from states.subjects.codes import Purpose
-from tests.contracts.cast import DR_REED, MERCY, NOW, RIVERSIDE
+from tests.contracts.cast import ADA_AT_RIVERSIDE, AGENT, DR_REED, MERCY, NOW, RIVERSIDE, seeded
 from tests.unit.app.gate_world import (
+    ADA,
+    CONSENT,
     DISCLOSED,
     ELSEWHERE,
+    EPOCH,
+    HERS,
     LONG,
     OTHER_PERSON,
     OWN,
     TEXT,
     World,
+    sealed,
     session,
+    terms,
 )
 
 HOUR = 3_600_000
@@ -31,15 +40,17 @@ HOUR = 3_600_000
 class Asked:
     """One question to the gate, as a breakage may change it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, path: str = "disclosed") -> None:
         self.world = world
-        self.session: Session = session()
+        self.session: Session = session() if path != "hers" else session(Role.PATIENT, ADA.hex())
         self.purpose: Purpose = "TREAT"
         self.tx, self.item = DISCLOSED, 0
-        self.ref = OWN
+        self.ref = OWN if path != "hers" else HERS
 
 
 Break = Callable[[Asked], None]
+Breaks = tuple[tuple[GateRule, Break], ...]
+Read = Callable[[Asked], Opened | Refused]
 
 
 def _expired(asked: Asked) -> None:
@@ -200,6 +211,125 @@ OWN_BREAKS: tuple[tuple[GateRule, Break], ...] = (
 )
 
 
+def _role_but(kept: Role) -> tuple[tuple[GateRule, Break], ...]:
+    return tuple((GateRule.ROLE, _role(role)) for role in Role if role is not kept)
+
+
+def _another_patient(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET patient = ? WHERE tx = ?", OTHER_PERSON.hex(), HERS.tx)
+
+
+def _nobodys(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET patient = NULL WHERE tx = ?", HERS.tx)
+
+
+def _no_person(asked: Asked) -> None:
+    asked.session = session(asked.session.role, None, Party(asked.session.organisation))
+
+
+def _in_own_custody(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET custodian = ? WHERE tx = ?", RIVERSIDE, HERS.tx)
+
+
+def _withheld(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET withheld = 'harm' WHERE tx = ?", HERS.tx)
+    _no_key_yet(asked)
+
+
+def _no_key_yet(asked: Asked) -> None:
+    asked.world.db.execute("DELETE FROM patient_key")
+
+
+def _key_of_anothers_record(asked: Asked) -> None:
+    """The same bytes are another patient's record, too, and the key came with that one."""
+    world = asked.world
+    add_copy = (
+        "INSERT INTO record SELECT ?, 0, custodian, ?, version, commitment, blob, size_class, content, category,"
+        " kind, day, key, length, resource_id, withheld, 9, NULL FROM record WHERE tx = ?"
+    )
+    world.change(add_copy, ELSEWHERE, OTHER_PERSON.hex(), HERS.tx)
+    world.db.execute("UPDATE patient_key SET tx = ?, idx = 0", (ELSEWHERE,))
+
+
+def _not_fetched(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET blob = ? WHERE tx = ?", str(Cid(RAW, bytes(32))), HERS.tx)
+
+
+def _wrong_key(asked: Asked) -> None:
+    """Wrapped as it should be, and no key of this record."""
+    shared = SharedWrap(seeded("shared key"), HERS.tx)
+    commitment = sealed(TEXT)[1].commitment
+    wrong = shared.wrap(1, bytes(32), commitment)
+    asked.world.db.execute("UPDATE patient_key SET wrapped = ?", (wrong,))
+
+
+def _other_record_of_the_wrap(asked: Asked) -> None:
+    shared = SharedWrap(seeded("shared key"), HERS.tx)
+    key, made = sealed(TEXT)
+    asked.world.db.execute(
+        "UPDATE patient_key SET wrapped = ?", (shared.wrap(0, key, made.commitment),)
+    )
+
+
+def _epoch_gone(asked: Asked) -> None:
+    asked.world.keys.destroy_epoch(EPOCH)
+
+
+HERS_BREAKS: tuple[tuple[GateRule, Break], ...] = (
+    (GateRule.SESSION_LIVES, _expired),
+    (GateRule.OF_THIS_NODE, _of_another),
+    *_role_but(Role.PATIENT),
+    (GateRule.HERS, _no_record),
+    (GateRule.HERS, _another_patient),
+    (GateRule.HERS, _nobodys),
+    (GateRule.HERS, _no_person),
+    (GateRule.HERS, _in_own_custody),
+    (GateRule.NOT_WITHHELD, _withheld),
+    (GateRule.KEY_GIVEN, _no_key_yet),
+    (GateRule.KEY_GIVEN, _key_of_anothers_record),
+    (GateRule.FETCHED, _not_fetched),
+    (GateRule.GENUINE, _wrong_key),
+    (GateRule.GENUINE, _other_record_of_the_wrap),
+    (GateRule.GENUINE, _epoch_gone),
+)
+
+
+def _not_grantee(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET grantee = ?, custodian = ?", MERCY, RIVERSIDE)
+
+
+def _no_consent_at_all(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET grantee = NULL")
+
+
+def _for_another(asked: Asked) -> None:
+    asked.world.change("UPDATE statement SET terms = ?", encode(terms(OTHER_PERSON)))
+
+
+REQUEST_BREAKS: tuple[tuple[GateRule, Break], ...] = (
+    (GateRule.SESSION_LIVES, _expired),
+    (GateRule.OF_THIS_NODE, _of_another),
+    *((GateRule.ROLE, _role(role)) for role in Role if role is not Role.CLINICIAN),
+    (GateRule.STAFF, _left),
+    (GateRule.STAFF, _nobody),
+    (GateRule.CONSENT_HELD, _no_consent),
+    (GateRule.CONSENT_HELD, _not_grantee),
+    (GateRule.CONSENT_HELD, _no_consent_at_all),
+    (GateRule.ADDRESSED, _for_another),
+    (GateRule.CONSENT_LIVES, _consent_over),
+    (GateRule.CONSENT_LIVES, _consumed),
+    (GateRule.CONSENT_LIVES, _closed),
+)
+
+
+def _request(asked: Asked) -> Permit | Refused:
+    """As the API: what the gate does not permit is refused, and that is kept."""
+    decision = asked.world.gate.may_request(asked.session, CONSENT)
+    if isinstance(decision, Permit):
+        return decision
+    return asked.world.gate.refuse_request(asked.session, CONSENT, asked.purpose)
+
+
 def _read(asked: Asked) -> Opened | Refused:
     return asked.world.gate.read_record(asked.session, asked.tx, asked.item, asked.purpose)
 
@@ -208,7 +338,17 @@ def _read_own(asked: Asked) -> Opened | Refused:
     return asked.world.gate.read_own(asked.session, asked.ref, asked.purpose)
 
 
-PATHS = {"disclosed": (_read, DISCLOSED_BREAKS), "own": (_read_own, OWN_BREAKS)}
+def _read_hers(asked: Asked) -> Opened | Refused:
+    return asked.world.gate.read_hers(asked.session, asked.ref, asked.purpose)
+
+
+READS: dict[str, Read] = {"disclosed": _read, "own": _read_own, "hers": _read_hers}
+PATHS: dict[str, tuple[Callable[[Asked], Opened | Permit | Refused], Breaks]] = {
+    "disclosed": (_read, DISCLOSED_BREAKS),
+    "own": (_read_own, OWN_BREAKS),
+    "hers": (_read_hers, HERS_BREAKS),
+    "requested": (_request, REQUEST_BREAKS),
+}
 EVERY_BREAK = [(path, at) for path, (_, breaks) in PATHS.items() for at in range(len(breaks))]
 EVERY_TWO = [
     (path, pair)
@@ -220,18 +360,14 @@ EVERY_TWO = [
 ]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", READS)
 def test_with_nothing_broken_the_bytes_come_and_the_reading_is_durable_first(path: str) -> None:
     world = World()
-    opened = PATHS[path][0](Asked(world))
+    opened = READS[path](Asked(world, path))
     assert isinstance(opened, Opened)
     ((entry, why),) = world.logged()  # before any byte was taken
-    assert (entry.outcome, entry.purpose, entry.shown_as, why) == (
-        "read",
-        "TREAT",
-        "Dr A. Reed",
-        "",
-    )
+    who = "Dr A. Reed" if path != "hers" else "the patient herself"
+    assert (entry.outcome, entry.purpose, entry.shown_as, why) == ("read", "TREAT", who, "")
     assert entry.disclosure == (DISCLOSED if path == "disclosed" else None)
     assert b"".join(opened.chunks) == TEXT
     assert not world.db.in_transaction
@@ -240,7 +376,7 @@ def test_with_nothing_broken_the_bytes_come_and_the_reading_is_durable_first(pat
 @pytest.mark.parametrize(("path", "at"), EVERY_BREAK)
 def test_one_broken_rule_refuses_by_that_rule_and_is_logged(path: str, at: int) -> None:
     read, breaks = PATHS[path]
-    asked = Asked(World())
+    asked = Asked(World(), path)
     world = asked.world
     rule, change = breaks[at]
     change(asked)
@@ -255,7 +391,7 @@ def test_one_broken_rule_refuses_by_that_rule_and_is_logged(path: str, at: int) 
 @pytest.mark.parametrize(("path", "pair"), EVERY_TWO)
 def test_of_two_broken_rules_the_first_decides(path: str, pair: tuple[int, int]) -> None:
     read, breaks = PATHS[path]
-    asked = Asked(World())
+    asked = Asked(World(), path)
     world = asked.world
     for at in reversed(pair):  # a break of the session would undo the other's, so the later first
         breaks[at][1](asked)
@@ -293,6 +429,88 @@ def test_a_refusal_of_a_disclosed_item_is_told_to_the_patient_and_one_of_nothing
     _read(asked)
     rows = world.db.execute("SELECT reported FROM reading ORDER BY idx").fetchall()
     assert rows == [(0,), (1,)]
+
+
+def test_a_request_under_a_consent_that_lives_is_permitted_and_nothing_is_logged() -> None:
+    asked = Asked(World())
+    assert _request(asked) == Permit(
+        int(asked.session.expires.timestamp() * 1_000)
+    )  # before the consent ends
+    assert asked.world.logged() == []
+
+
+@pytest.mark.parametrize("change", [_consumed, _closed, _consent_over, _for_another, _left])
+@pytest.mark.parametrize("enrolled", [True, False])
+def test_a_request_refused_under_a_consent_that_was_held_is_told_to_the_patient(
+    change: Break, *, enrolled: bool
+) -> None:
+    asked = Asked(World())
+    change(asked)
+    if not enrolled:
+        asked.world.change("DELETE FROM enrolment")
+    _request(asked)
+    chain = asked.world.db.execute("SELECT patient, agent, disclosure FROM reading_chain")
+    assert chain.fetchall() == [(ADA_AT_RIVERSIDE, AGENT, None)]
+    assert asked.world.db.execute("SELECT reported FROM reading").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("change", [_no_consent, _not_grantee, _no_consent_at_all])
+def test_a_request_under_what_is_no_consent_here_is_logged_and_told_to_nobody(
+    change: Break,
+) -> None:
+    asked = Asked(World())
+    change(asked)
+    _request(asked)
+    assert asked.world.db.execute("SELECT reported FROM reading").fetchall() == [(1,)]
+    assert asked.world.db.execute("SELECT agent FROM reading_chain").fetchall() == [(None,)]
+
+
+def test_who_is_told_of_an_enrolled_patient_is_the_agent_that_her_enrolment_names() -> None:
+    """A grantee judges no authority: whoever knows her id could have notarised a consent that names another agent."""
+    asked = Asked(World())
+    asked.world.change("UPDATE statement SET agent = ?", MERCY)
+    _consumed(asked)
+    _request(asked)
+    assert asked.world.db.execute("SELECT agent FROM reading_chain").fetchall() == [(AGENT,)]
+
+
+def test_what_a_patient_reads_at_home_is_in_a_chain_of_hers_that_this_agent_keeps() -> None:
+    asked = Asked(World(), "hers")
+    _read_hers(asked)
+    _no_key_yet(asked)
+    _read_hers(asked)
+    _no_record(asked)
+    _read_hers(asked)
+    rows = asked.world.db.execute(
+        "SELECT c.patient, c.agent, r.reported FROM reading r JOIN reading_chain c USING (chain) ORDER BY r.idx"
+    )
+    assert rows.fetchall() == [(ADA, RIVERSIDE, 0), (ADA, RIVERSIDE, 0), (None, None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "ciphertext"),
+    [(_no_key_yet, True, False), (_not_fetched, False, True), (_key_of_anothers_record, True, False)],
+)  # fmt: skip
+def test_what_is_lacking_is_said_to_whom_it_will_open_and_to_nobody_else(
+    change: Break, *, key: bool, ciphertext: bool
+) -> None:
+    asked = Asked(World(), "hers")
+    gate = asked.world.gate
+    assert gate.lacking(asked.session, asked.ref) is None
+    change(asked)
+    found = gate.lacking(asked.session, asked.ref)
+    assert found == Lacking(MERCY, HERS, key=key, ciphertext=ciphertext)
+    for other in (_another_patient, _no_person, _of_another, _expired, _role(Role.CLINICIAN)):
+        asked = Asked(World(), "hers")
+        change(asked)
+        other(asked)
+        assert asked.world.gate.lacking(asked.session, asked.ref) is None, other
+
+
+def test_nothing_is_to_be_got_of_what_is_withheld() -> None:
+    asked = Asked(World(), "hers")
+    _withheld(asked)
+    assert asked.world.gate.lacking(asked.session, asked.ref) is None
 
 
 def test_an_entry_names_its_item_by_a_salted_hash() -> None:

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from app.blobs.errors import WrapRefused
 from app.blobs.wrap import (
+    SHARED_ITEM,
+    SHARED_WRAPPED_SIZE,
     WRAP_HYBRID,
     WRAP_X25519,
     EpochKey,
+    SharedWrap,
     WrapContext,
     check_epoch_public,
     wrap_data_key,
@@ -120,3 +123,55 @@ def test_a_public_key_that_is_none_is_refused(public: bytes) -> None:
 def test_an_ephemeral_key_of_small_order_is_refused() -> None:
     with pytest.raises(WrapRefused, match="small order"):
         reader(WRAP_X25519).unwrap(b"\1" + bytes(80), CONTEXT)
+
+
+TX = CONTEXT.transaction
+COMMITMENT = sha256(b"commitment").digest()
+SHARED = SharedWrap(sha256(b"shared key").digest(), TX)
+
+
+def test_many_data_keys_open_under_one_shared_key_each_in_its_place() -> None:
+    keys = [sha256(b"%d" % item).digest() for item in range(1_000)]
+    wraps = [SHARED.wrap(item, key, COMMITMENT) for item, key in enumerate(keys)]
+    assert {len(each) for each in wraps} == {SHARED_WRAPPED_SIZE}
+    assert [SHARED.unwrap(item, each, COMMITMENT) for item, each in enumerate(wraps)] == keys
+
+
+@pytest.mark.parametrize(
+    ("item", "commitment", "transaction", "shared"),
+    [
+        (2, COMMITMENT, TX, b"shared key"),
+        (1, bytes(32), TX, b"shared key"),
+        (1, COMMITMENT, bytes(32), b"shared key"),
+        (1, COMMITMENT, TX, b"another key"),
+    ],
+)
+def test_a_shared_wrap_opens_for_its_record_alone(
+    item: int, commitment: bytes, transaction: bytes, shared: bytes
+) -> None:
+    wrap = SHARED.wrap(1, DATA_KEY, COMMITMENT)
+    other = SharedWrap(sha256(shared).digest(), transaction)
+    with pytest.raises(WrapRefused):
+        other.unwrap(item, wrap, commitment)
+
+
+@given(at=st.integers(0, SHARED_WRAPPED_SIZE - 1), bit=st.integers(0, 7))
+def test_no_bit_of_a_shared_wrap_can_be_flipped(at: int, bit: int) -> None:
+    wrap = bytearray(SHARED.wrap(1, DATA_KEY, COMMITMENT))
+    wrap[at] ^= 1 << bit
+    with pytest.raises(WrapRefused):
+        SHARED.unwrap(1, bytes(wrap), COMMITMENT)
+
+
+@pytest.mark.parametrize("length", [0, SHARED_WRAPPED_SIZE - 1, SHARED_WRAPPED_SIZE + 1])
+def test_a_shared_wrap_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(WrapRefused):
+        SHARED.unwrap(1, bytes(length), COMMITMENT)
+
+
+def test_the_shared_key_is_never_one_items_data_key() -> None:
+    """Its place in a context is one that no item of a transaction has."""
+    context = CONTEXT._replace(item=SHARED_ITEM)
+    wrap = wrap_data_key(DATA_KEY, reader(WRAP_X25519).public, context, entropy)
+    with pytest.raises(WrapRefused):
+        reader(WRAP_X25519).unwrap(wrap, CONTEXT._replace(item=0))

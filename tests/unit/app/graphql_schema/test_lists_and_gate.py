@@ -38,6 +38,11 @@ LISTS = {
 }
 KINDS = tuple(LISTS)
 NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+ONE = {
+    kind: f"query($id: ID!) {{ {kind}(id: $id) {{ id }} }}"
+    for kind in ("record", "consent", "restriction", "disclosure")
+}
+"""Kinds with a root of their own for one of them."""
 ROWS = {
     "record": "SELECT tx, idx, custodian, NULL, patient, '', NULL, 0, 1 FROM record",
     "consent": "SELECT tx, idx, custodian, grantee, patient, '', terms, \"end\","
@@ -184,8 +189,25 @@ def test_what_is_listed_the_gate_permits(state: str, kind: str) -> None:
         ids = [look.id_of(kind, row) for row in held]
         expected = [{"id": each} if each in due else None for each in ids]
         assert world.ask(who, NODES, {"ids": ids})["nodes"] == expected, (who, kind)
+        if kind in ONE:
+            answers = [world.ask(who, ONE[kind], {"id": each})[kind] for each in ids]
+            assert answers == expected, (who, kind)
         rows += len(held)
     assert rows > 0
+
+
+@pytest.mark.parametrize("kind", ONE)
+def test_a_root_for_one_thing_answers_nothing_to_every_id_that_is_not_of_its_kind(
+    kind: str,
+) -> None:
+    world = world_in("as told")
+    rows = {each: Look(world, ADA_HERSELF).held(each) for each in KINDS}
+    ids = {each: Look(world, ADA_HERSELF).id_of(each, held[0]) for each, held in rows.items()}
+    assert world.ask(ADA_HERSELF, ONE[kind], {"id": ids[kind]}) == {kind: {"id": ids[kind]}}
+    others = [each for other, each in ids.items() if other != kind]
+    elsewhere = world.desks["Mercy"].api.ids.seal(kind, rows[kind][0].tx, 0)
+    for each in (*others, elsewhere, "", "AAAA", "ä" * 600):
+        assert world.ask(ADA_HERSELF, ONE[kind], {"id": each}) == {kind: None}
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -198,6 +220,22 @@ def test_the_gate_opens_to_clinicians_alone(state: str) -> None:
         look = Look(world, who)
         for kind in ("record", "disclosed-item"):
             assert all(None not in look.opens(kind, row) for row in look.held(kind))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_gate_opens_to_a_patient_what_is_listed_to_her_and_to_nobody_else(state: str) -> None:
+    """Her records: nothing that ends for others ends that. Their ciphertext comes when she reads."""
+    world, opened = world_in(state), 0
+    for who in SEEN:
+        look = Look(world, who)
+        gate, session = world.desks[who.node].assembly.gate, world.session(who)
+        listed = look.listed("record") if who.role is Role.PATIENT else set()
+        for row in look.held("record"):
+            decision = gate.may_open_hers(session, StateRef(TransactionId(row.tx), row.idx))
+            may = isinstance(decision, Permit) or decision.rule is GateRule.FETCHED
+            assert may is (look.id_of("record", row) in listed), who
+            opened += may
+    assert opened == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app.auth.sessions import Role
+from flows.subjects.enrolment import Practitioner
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
     DAY_MS,
@@ -138,3 +139,77 @@ def test_until_its_lease_runs_out_a_recipient_lists_and_a_newer_word_prolongs_it
     assert len(items(world, DR_REED)) == 2
     world.village.clock.now += 1
     assert disclosures(world, DR_REED) == []
+
+
+LOOKED = "{ whoLooked { nodes { outcome organisation { name } reader { shownAs purpose } disclosure { id } } } }"
+NOT_THERE = {"code": "NOT_FOUND", "field": ["input", "consent"], "message": "no such consent"}
+
+
+def _asks(world: GraphVillage, who: Who, consent: object, key: str = "late") -> dict[str, object]:
+    fields = {"idempotencyKey": key, "consent": consent, "purpose": "TREAT"}
+    return world.try_to(who, "requestDisclosure", fields)
+
+
+def _looks_refused(world: GraphVillage) -> list[object]:
+    world.report()
+    found = at(world.ask(ADA_HERSELF, LOOKED), "whoLooked", "nodes")
+    assert isinstance(found, list)
+    return [each for each in found if at(each, "outcome") == "REFUSED"]
+
+
+@pytest.mark.parametrize("end", [GraphVillage.revoke, consent_over])
+def test_who_asks_under_a_consent_that_has_ended_is_told_nothing_and_the_patient_sees_it(
+    world: GraphVillage, end: End
+) -> None:
+    consent = world.first(DR_REED, "consents")["id"]
+    assert _looks_refused(world) == []
+    end(world)
+    absent = world.desks["Riverside"].api.ids.seal("consent", bytes(32), 0)
+    assert _asks(world, DR_REED, consent) == _asks(world, DR_REED, absent)
+    assert _asks(world, DR_REED, consent) == {"flow": None, "userErrors": [NOT_THERE]}
+    refused = {
+        "outcome": "REFUSED",
+        "organisation": {"name": "Riverside"},
+        "reader": {"shownAs": "Dr A. Reed", "purpose": "TREAT"},
+        "disclosure": None,
+    }
+    assert _looks_refused(world) == [refused] * 2
+    assert world.nodes(ADA_HERSELF, "lookAlarms") == []
+
+
+@pytest.mark.parametrize(
+    ("who", "shown_as"),
+    [
+        (Who("Riverside", Role.CLINICIAN, bytes(16).hex(), "left"), "somebody without a staff entry"),
+        (OFFICER_OF_RECIPIENT, "somebody without a staff entry"),
+    ],
+)  # fmt: skip
+def test_who_may_not_ask_at_all_is_shown_to_the_patient_too(
+    world: GraphVillage, who: Who, shown_as: str
+) -> None:
+    consent = world.first(DR_REED, "consents")["id"]
+    query = "mutation($input: RequestDisclosureInput!) { requestDisclosure(input: $input) { flow { id } } }"
+    fields = {"idempotencyKey": "late", "consent": consent, "purpose": "TREAT"}
+    assert world.refused(who, query, {"input": fields}) == "FORBIDDEN"
+    assert [at(each, "reader", "shownAs") for each in _looks_refused(world)] == [shown_as]
+
+
+def test_a_colleague_to_whom_a_consent_is_not_addressed_asks_in_vain_and_the_patient_sees_it(
+    world: GraphVillage,
+) -> None:
+    node, hale = world.village.nodes["Riverside"], bytes(range(40, 56))
+    node.enrolments.add_practitioner(node.db, Practitioner(hale, "Dr B. Hale", "clinician"))
+    consent = world.first(DR_REED, "consents")["id"]
+    said = _asks(world, Who("Riverside", Role.CLINICIAN, hale.hex(), "hale"), consent)
+    assert said == {"flow": None, "userErrors": [NOT_THERE]}
+    assert [at(each, "reader", "shownAs") for each in _looks_refused(world)] == ["Dr B. Hale"]
+
+
+def test_an_unknown_purpose_is_a_mistake_whatever_the_consent_is(world: GraphVillage) -> None:
+    consent = world.first(DR_REED, "consents")["id"]
+    fields = {"idempotencyKey": "odd", "consent": consent, "purpose": "CURIOSITY"}
+    living = world.try_to(DR_REED, "requestDisclosure", fields)
+    world.revoke()
+    assert world.try_to(DR_REED, "requestDisclosure", fields) == living
+    assert at(living, "userErrors", 0, "code") == "BAD_USER_INPUT"
+    assert _looks_refused(world) == []

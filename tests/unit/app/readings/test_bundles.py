@@ -94,7 +94,7 @@ def db() -> Connection:
             created_seq=1, released=0)  # fmt: skip
         add(db, RecordRow, tx=RECORD, idx=0, custodian=MERCY, patient="ada", version=1,
             commitment=seeded("result"), blob="b", size_class=4_096, content=b"", category="laboratory",
-            kind="Observation", day=None, key=None, length=None, resource_id=None, created_seq=1,
+            kind="Observation", day=None, key=None, length=None, resource_id=None, withheld=None, created_seq=1,
             consumed_seq=None)  # fmt: skip
         add(db, EnrolmentRow, patient=ADA_AT_MERCY, custodian=MERCY, agent=AGENT, local="ada",
             authority=b"", signed=enrolment(), keepsake=b"kept", from_time=0)  # fmt: skip

@@ -84,8 +84,8 @@ class Network:
         self.keys = memory_key_store(b"riverside")
         self.members = {RIVERSIDE: member(self.keys)}
         self.log = ReadingLog(RIVERSIDE, self.keys, SeededEntropy(b"log"))
-        self.reports = ReadingReports(self.log, self.keys, history)
         self.looks = Looks(AGENT, self, history)
+        self.reports = ReadingReports(self.log, self.keys, history, self.looks.keep_own)
         self.here, self.there = database(), database()
         with transaction(self.here) as db:
             self.log.create(db)
@@ -168,7 +168,7 @@ def database() -> Connection:
         add(db, RecordRow, tx=seeded("own"), idx=0, custodian=RIVERSIDE, patient=ADA, version=1,
             commitment=OWN_COMMITMENT, blob="b", size_class=4_096, content=content,
             category="laboratory", kind="Observation", day=None, key=None, length=None,
-            resource_id=None, created_seq=1, consumed_seq=None)  # fmt: skip
+            resource_id=None, withheld=None, created_seq=1, consumed_seq=None)  # fmt: skip
     return db
 
 

@@ -1,0 +1,184 @@
+"""Keys that a restored custodian lost, back from its patients' agents: judged by the ciphertext that is still there."""
+
+from sqlite3 import Connection
+
+from sqlalchemy import bindparam, select, update
+
+from app.blobs.cipher import BlobOpener
+from app.blobs.errors import BlobDamaged, BlobMissing, BlobRefused
+from app.blobs.store import BlobStore
+from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext, check_epoch_public, wrap_data_key
+from app.gate_facts import PatientsKey, patients_facts
+from app.rows.tables import RecordRow
+from app.storage.statements import sql, table_of
+from app.subjects.disclosure import epoch_of
+from app.subjects.enrolment import Enrolments
+from app.subjects.patient_access import (
+    AGAIN_MS,
+    ANSWER_MS,
+    NOTHING_AVAILABLE,
+    PART,
+    PatientKey,
+    PatientKeyPart,
+)
+from app.subjects.wrapped import check_epoch
+from app.vault.ground import Ground
+from app.vault.ledger_handlers import part_of
+from app.vault.reader import NotEnrolled, NotHeld
+from app.vault.subject import Step
+from flows.flow import Flow, FlowRefused
+from flows.step import Handlers
+from flows.subjects.blob import Part
+from flows.subjects.key_return import (
+    AskForKeysBack,
+    KeepRegained,
+    Regained,
+    RegainKeys,
+    WantedBack,
+    WantKeysBack,
+    WrapForCustodian,
+)
+from states.encoding import encode
+from states.errors import MalformedBytes
+from states.state import StateRef, TransactionId
+
+DUE_MAX = 256  # publications asked for at one beat
+
+_RECORD = table_of(RecordRow)
+_LIVE = sql(
+    select(_RECORD.c.idx)
+    .where(
+        _RECORD.c.tx == bindparam("tx"),
+        _RECORD.c.custodian == bindparam("custodian"),
+        _RECORD.c.patient.is_not(None),
+        _RECORD.c.consumed_seq.is_(None),
+    )
+    .order_by(_RECORD.c.idx)
+)
+_KEYLESS = sql(
+    select(_RECORD.c.idx, _RECORD.c.commitment, _RECORD.c.blob, _RECORD.c.size_class).where(
+        _RECORD.c.tx == bindparam("tx"),
+        _RECORD.c.custodian == bindparam("me"),
+        _RECORD.c.consumed_seq.is_(None),
+        _RECORD.c.key.is_(None),
+    )
+)
+_SET_KEY = sql(
+    update(_RECORD)
+    .where(
+        _RECORD.c.tx == bindparam("id"),
+        _RECORD.c.idx == bindparam("index"),
+        _RECORD.c.key.is_(None),
+    )
+    .values(key=bindparam("wrapped"))
+)
+_DUE = sql(
+    select(_RECORD.c.tx, _RECORD.c.patient)
+    .where(
+        _RECORD.c.custodian == bindparam("me"),
+        _RECORD.c.patient.is_not(None),
+        _RECORD.c.consumed_seq.is_(None),
+        _RECORD.c.key.is_(None),
+    )
+    .distinct()
+    .order_by(_RECORD.c.created_seq)
+    .limit(DUE_MAX)
+)
+
+
+class KeyReturn:
+    """Answers both sides, and says at a custodian what is to be asked for."""
+
+    def __init__(self, ground: Ground, enrolments: Enrolments, blobs: BlobStore) -> None:
+        self._ground = ground
+        self._enrolments = enrolments
+        self._blobs = blobs
+        self.me = ground.me
+
+    def register(self, handlers: Handlers[Connection]) -> None:
+        handlers.on(AskForKeysBack, self.ask)
+        handlers.on(WrapForCustodian, self.wrap)
+        handlers.on(KeepRegained, self.keep)
+
+    # -- the custodian -----------------------------------------------------------------------------------
+
+    def ask(self, step: Step, request: AskForKeysBack) -> WantedBack:
+        """See AskForKeysBack."""
+        if not self._keyless(step.unit, request.tx):
+            raise NotHeld("no record of this custodian in this transaction lacks its key")
+        epoch, keys = epoch_of(step.now), self._ground.keys
+        if epoch not in keys.epochs():
+            keys.new_epoch(epoch)
+        wanted = WantKeysBack(request.tx, epoch, keys.epoch_public(epoch))
+        return WantedBack(wanted, step.now + ANSWER_MS)
+
+    def keep(self, step: Step, request: KeepRegained) -> Regained:
+        """See KeepRegained. A key that opens nothing here is left out: an agent may lie, or the ciphertext be lost."""
+        part = PART.decode(part_of(step, request.part))
+        check_epoch(self._ground.keys, part.epoch)
+        context = WrapContext(request.tx, SHARED_ITEM, part.epoch)
+        shared_key = self._ground.keys.open_epoch(part.epoch, part.wrapped, context)
+        shared, known = SharedWrap(shared_key, request.tx), self._keyless(step.unit, request.tx)
+        rows = []
+        for each in part.items:
+            if each.key is None or each.index not in known:
+                raise MalformedBytes("returned keys", "not of records that lack theirs")
+            commitment, blob, size_class = known.pop(each.index)  # and so each once
+            data_key = shared.unwrap(each.index, each.key, commitment)
+            if self._opens(data_key, commitment, blob, size_class):
+                wrapped = self._ground.keys.wrap_at_rest(data_key, commitment)
+                rows.append({"id": request.tx, "index": each.index, "wrapped": wrapped})
+        step.unit.executemany(_SET_KEY, rows)
+        return Regained(len(rows))
+
+    def due(self, db: Connection, now: int) -> list[tuple[Flow, str]]:
+        """Return the flows, with their client keys, that ask agents for keys that are missing; once a day."""
+        asked: dict[str, Flow] = {}
+        for tx, local in db.execute(_DUE, {"me": self.me}).fetchall():
+            try:
+                agent = self._enrolments.of_local(db, self.me, local).agent
+            except NotEnrolled:
+                continue
+            # The end of a DID tells the agents of one publication apart, and a client key is short.
+            key = f"regain-keys/{tx.hex()}/{agent[-16:]}/{now // AGAIN_MS}"
+            asked[key] = RegainKeys(agent, TransactionId(tx))
+        return [(flow, key) for key, flow in asked.items()]
+
+    def _keyless(self, db: Connection, tx: bytes) -> dict[int, tuple[bytes, str, int]]:
+        rows = db.execute(_KEYLESS, {"tx": tx, "me": self.me})
+        return {index: (commitment, blob, size) for index, commitment, blob, size in rows}
+
+    def _opens(self, data_key: bytes, commitment: bytes, blob: str, size_class: int) -> bool:
+        try:
+            opener = BlobOpener(data_key, commitment, size_class)
+            opener.open_chunk(0, self._blobs.chunk(blob, 0))
+        except (BlobRefused, BlobMissing, BlobDamaged):
+            return False
+        return True
+
+    # -- the agent ---------------------------------------------------------------------------------------
+
+    def wrap(self, step: Step, request: WrapForCustodian) -> Part:
+        """See WrapForCustodian. What it passed on is another's, and what it withheld never came here."""
+        wanted, ground = request.wanted, self._ground
+        check_epoch_public(wanted.epoch_key)
+        shared_key = ground.keys.new_data_key()
+        shared = SharedWrap(shared_key, wanted.tx)
+        items = []
+        live = step.unit.execute(_LIVE, {"tx": wanted.tx, "custodian": request.peer}).fetchall()
+        for (index,) in live:
+            facts = patients_facts(step.unit, StateRef(wanted.tx, index))
+            if facts is not None and facts.key is not None and request.peer != self.me:
+                data_key = self._opened(facts.key, facts.commitment)
+                wrapped = shared.wrap(index, data_key, facts.commitment)
+                items.append(PatientKey(index, wrapped, None))
+        if not items:
+            raise FlowRefused("nothing-available", NOTHING_AVAILABLE)
+        context = WrapContext(wanted.tx, SHARED_ITEM, wanted.epoch)
+        wrapped = wrap_data_key(shared_key, wanted.epoch_key, context, ground.entropy)
+        return Part(step.put_part(encode(PatientKeyPart(wanted.epoch, wrapped, tuple(items)))))
+
+    def _opened(self, key: PatientsKey, commitment: bytes) -> bytes:
+        context = WrapContext(key.tx, SHARED_ITEM, key.epoch)
+        shared = self._ground.keys.open_epoch(key.epoch, key.shared, context)
+        return SharedWrap(shared, key.tx).unwrap(key.item, key.wrapped, commitment)
