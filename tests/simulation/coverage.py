@@ -53,6 +53,7 @@ RARE = {
     ("LETTER", "make-disclosure/1"): 3,
     ("liveness", "make-disclosure/1"): 0,
     ("LETTER", "lift-restriction/1"): 4,
+    ("LETTER", "amend-record/1"): 15,
     ("END", "request-disclosure/1"): 12,
     ("ERROR", "transfer-custody/1"): 10,
     ("ERROR", "find-practitioner/1"): 10,
