@@ -8,16 +8,8 @@ from typing import Annotated
 import msgspec
 
 from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import (
-    Span,
-    hidden_spans,
-    leaf_hash,
-    nodes_from,
-    prove,
-    root_from,
-    root_of,
-    split_hashes,
-)
+from states.crypto.merkle import leaf_hash, prove, root_from, root_of, split_hashes
+from states.crypto.narrowing import Span, hidden_spans, nodes_from
 from states.encoding import Codec
 from states.errors import InvalidProof
 from states.groups import LEAVES_MAX, Group, Layout, layout_of

@@ -21,14 +21,11 @@ SIZE_MAX = 1 << 63  # no tree of ours or of a peer is larger: bounds every depth
 TILE_HEIGHT = 8  # C2SP tlog-tiles
 TILE_WIDTH = 1 << TILE_HEIGHT
 
-_JOIN, _GIVEN = -1, -2
+JOIN, GIVEN = -1, -2
 _CACHED_SIZE_MAX, _CACHED_SHOWN_MAX = 1 << 12, 64  # so that no cached program passes 80 kB
 _CACHED_PROGRAMS = 512
 
 _Row = Sequence[bytes]
-Span = tuple[int, int]
-"""The leaves [low, high) under a node."""
-
 TileReader = Callable[[int, int], bytes]
 """(level, index) of a full tile → its 8,192 bytes."""
 
@@ -68,14 +65,14 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1  # the largest power of two below `size`
 
 
-class _Program(NamedTuple):
+class Program(NamedTuple):
     """How to hash up from shown leaves: k ≥ 0 pushes the k-th of them, or a step above."""
 
     steps: tuple[int, ...]
-    hidden: tuple[Span, ...]  # what each given hash stands for
+    hidden: tuple[tuple[int, int], ...]  # the leaves [low, high) that each given hash stands for
 
 
-def _compile(size: int, shown: tuple[int, ...]) -> _Program:
+def _compile(size: int, shown: tuple[int, ...]) -> Program:
     if not 0 < size <= SIZE_MAX or not shown:
         raise InvalidProof("multi-proof", "shows nothing, or is of no possible size")
     if shown[0] < 0 or shown[-1] >= size:
@@ -87,9 +84,9 @@ def _compile(size: int, shown: tuple[int, ...]) -> _Program:
     while waiting:
         low, high, first, last = waiting.pop()
         if low == high:
-            steps.append(_JOIN)
+            steps.append(JOIN)
         elif first == last:
-            steps.append(_GIVEN)
+            steps.append(GIVEN)
             hidden.append((low, high))
         elif high - low == 1:
             steps.append(first)
@@ -97,14 +94,14 @@ def _compile(size: int, shown: tuple[int, ...]) -> _Program:
             middle = low + _split(high - low)
             cut = bisect_left(shown, middle, first, last)
             waiting += ((0, 0, 0, 0), (middle, high, cut, last), (low, middle, first, cut))
-    return _Program(tuple(steps), tuple(hidden))
+    return Program(tuple(steps), tuple(hidden))
 
 
 _compile_cached = lru_cache(_CACHED_PROGRAMS)(_compile)
 
 
-def _program(size: int, shown: tuple[int, ...]) -> _Program:
-    # Peers choose the shapes: only small ones may stay in memory.
+def program(size: int, shown: tuple[int, ...]) -> Program:
+    """Return how to hash up from these leaves. Peers choose the shapes: only small ones stay in memory."""
     small = size <= _CACHED_SIZE_MAX and len(shown) <= _CACHED_SHOWN_MAX
     return (_compile_cached if small else _compile)(size, shown)
 
@@ -114,7 +111,7 @@ def prove(leaf_hashes: Sequence[bytes], shown: tuple[int, ...]) -> bytes:
 
     Raises InvalidProof unless `shown` is not empty, strictly ascending and inside the tree.
     """
-    hidden = _program(len(leaf_hashes), shown).hidden
+    hidden = program(len(leaf_hashes), shown).hidden
     return b"".join(root_of(leaf_hashes[low:high]) for low, high in hidden)
 
 
@@ -126,7 +123,7 @@ def root_from_hashes(
     Raises InvalidProof where the positions are not strictly ascending inside a tree of `size`
     leaves, and where hashes or proof are not exactly as many as the shape needs.
     """
-    steps, hidden = _program(size, shown)
+    steps, hidden = program(size, shown)
     if len(hashes) != len(shown):
         raise InvalidProof("multi-proof", f"{len(hashes)} leaves for {len(shown)} positions")
     if len(proof) != HASH_SIZE * len(hidden):
@@ -134,10 +131,10 @@ def root_from_hashes(
     stack: list[bytes] = []
     push, pop, at = stack.append, stack.pop, 0
     for step in steps:
-        if step == _JOIN:
+        if step == JOIN:
             right = pop()
             push(sha256(b"\1" + pop() + right).digest())
-        elif step == _GIVEN:
+        elif step == GIVEN:
             push(proof[at : at + HASH_SIZE])
             at += HASH_SIZE
         else:
@@ -148,35 +145,6 @@ def root_from_hashes(
 def root_from(size: int, shown: tuple[int, ...], leaves: Sequence[bytes], proof: bytes) -> bytes:
     """`root_from_hashes` of the shown leaves' preimages."""
     return root_from_hashes(size, shown, [sha256(b"\0" + leaf).digest() for leaf in leaves], proof)
-
-
-def nodes_from(
-    size: int, shown: tuple[int, ...], leaves: Sequence[bytes], proof: bytes
-) -> dict[Span, bytes]:
-    """Return every node that shown leaves and a *verified* multi-proof tell of, by the leaves under it."""
-    steps, hidden = _program(size, shown)
-    nodes: dict[Span, bytes] = {}
-    stack: list[Span] = []
-    given = 0
-    for step in steps:
-        if step == _JOIN:
-            right, left = stack.pop(), stack.pop()
-            span = (left[0], right[1])
-            nodes[span] = sha256(b"\1" + nodes[left] + nodes[right]).digest()
-        elif step == _GIVEN:
-            span = hidden[given]
-            nodes[span] = proof[HASH_SIZE * given : HASH_SIZE * (given + 1)]
-            given += 1
-        else:
-            span = (shown[step], shown[step] + 1)
-            nodes[span] = sha256(b"\0" + leaves[step]).digest()
-        stack.append(span)
-    return nodes
-
-
-def hidden_spans(size: int, shown: tuple[int, ...]) -> tuple[Span, ...]:
-    """Return what each hash of the multi-proof of `shown` stands for, in order; raises InvalidProof as `prove`."""
-    return _program(size, shown).hidden
 
 
 def inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:

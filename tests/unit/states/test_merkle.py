@@ -278,12 +278,12 @@ def test_a_misshapen_multi_proof_is_refused() -> None:
 def test_huge_shapes_are_judged_in_few_steps_and_not_remembered() -> None:
     before = merkle._compile_cached.cache_info().currsize
     size = 1 << 63
-    program = merkle._program(size, (0, 5, size - 1))
+    program = merkle.program(size, (0, 5, size - 1))
     assert len(program.steps) < 400
     with pytest.raises(InvalidProof):
         root_from(size, (0, 5, size - 1), [b""] * 3, b"")
-    merkle._program(700_000, tuple(range(0, 700_000, 7_000)))
-    merkle._program(100, tuple(range(65)))
+    merkle.program(700_000, tuple(range(0, 700_000, 7_000)))
+    merkle.program(100, tuple(range(65)))
     assert merkle._compile_cached.cache_info().currsize == before
     assert merkle._compile_cached.cache_info().maxsize == 512
 
