@@ -88,21 +88,14 @@ _USE_OFFER = sql(
     .values(used_by=bindparam("used_by"))
 )
 _USED_FOR = sql(select(_OFFER.c.local).where(_OFFER.c.used_by == bindparam("patient")))
-_RIVALS = sql(
-    select(_ENROLMENT.c.patient, _ENROLMENT.c.local, _ENROLMENT.c.signed)
-    .where(
-        _ENROLMENT.c.custodian == bindparam("custodian"),
-        or_(
-            _ENROLMENT.c.patient == bindparam("patient"),
-            _ENROLMENT.c.local == bindparam("local"),
-        ),
-    )
-    .union_all(
-        select(_OFFER.c.used_by, _OFFER.c.local, null()).where(
-            _OFFER.c.used_by == bindparam("patient")
-        )
-    )
+_KEPT_RIVALS = select(_ENROLMENT.c.patient, _ENROLMENT.c.local, _ENROLMENT.c.signed).where(
+    _ENROLMENT.c.custodian == bindparam("custodian"),
+    or_(_ENROLMENT.c.patient == bindparam("patient"), _ENROLMENT.c.local == bindparam("local")),
 )
+_APPLIED = select(_OFFER.c.used_by, _OFFER.c.local, null()).where(
+    _OFFER.c.used_by == bindparam("patient")
+)
+_RIVALS = {True: sql(_KEPT_RIVALS), False: sql(_KEPT_RIVALS.union_all(_APPLIED))}
 _ADD_STAFF = sql(insert(_STAFF).prefix_with("OR REPLACE"))
 _STAFF_NAMED = sql(
     select(_STAFF.c.person, _STAFF.c.shown_as, _STAFF.c.role)
@@ -247,14 +240,17 @@ class Enrolments:
         padded = self._keys.unwrap_at_rest(keepsake, _keepsake_aad(signed))
         return padded[2 : 2 + int.from_bytes(padded[:2], "big")].decode()
 
-    def check_free(self, step: Step, local: str, wanted: Enrolment) -> None:
+    def check_free(
+        self, step: Step, local: str, wanted: Enrolment, *, was_kept: bool = False
+    ) -> None:
         """One live enrolment a patient, and one patient a pairwise id; the same one again changes nothing.
 
-        Whoever has a code may name any id: without this it would take over the enrolment that has it. Raises
+        Whoever has a code may name any id: without this it would take over the enrolment that has it. An enrolment
+        that `was_kept` before a restore comes before a code that was used since and led to none yet. Raises
         FlowRefused.
         """
         names = {"patient": wanted.patient, "local": local, "custodian": self.me}
-        for patient, other, signed in step.unit.execute(_RIVALS, names).fetchall():
+        for patient, other, signed in step.unit.execute(_RIVALS[was_kept], names).fetchall():
             live = None if signed is None else SIGNED_ENROLMENT.decode(signed).enrolment
             same = live is None or (live.authority, live.agent) == (wanted.authority, wanted.agent)
             if (patient, other) != (wanted.patient, local) or not same:

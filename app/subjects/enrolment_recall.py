@@ -131,7 +131,7 @@ class EnrolmentRecall:
             return
         try:
             local = self._book.open_keepsake(brought.signed, brought.keepsake)
-            self._book.check_free(step, local, enrolment)
+            self._book.check_free(step, local, enrolment, was_kept=True)
         except (WrapRefused, FlowRefused):
             return  # never kept here, or another enrolment has taken its place meanwhile
         self._book.keep(step, brought.signed, local, None)

@@ -7,6 +7,7 @@ import pytest
 
 from app.assembly import Assembly
 from app.vault.reader import NotEnrolled
+from flows.recovery import Recover
 from flows.store import Status
 from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment
 from tests.simulation.neighbours import ADA, enrol, publish, result
@@ -127,3 +128,21 @@ def test_an_enrolment_that_a_restore_cut_in_half_is_whole_or_is_not(
     if not kept:
         enrol(village, "Mercy", LOCAL)
         assert of_ada(agent, mercy, ADA.hex()) == of_ada(mercy, mercy, LOCAL)
+
+
+def test_a_code_used_since_the_restore_does_not_keep_an_enrolment_from_coming_back(
+    village: Village,
+) -> None:
+    """The desk, which has forgotten her, gives a code under another name; she uses it, and then all falls silent."""
+    image = image_of(village, "Mercy")
+    village.nodes["Agent"].given.keys.add_patient(ADA)
+    enrol(village, "Mercy", LOCAL)
+    agent = village.nodes["Agent"]
+    before = of_ada(agent, village.nodes["Mercy"], ADA.hex())
+    assert before is not None
+    mercy = restored(village, "Mercy", image)
+    village.run("Mercy", OfferEnrolment("MRN 4711, written anew"))
+    (patient,) = agent.db.execute("SELECT patient FROM enrolment").fetchone()
+    mercy.db.execute("UPDATE enrolment_offer SET used_by = ?", (patient,))
+    village.run("Mercy", Recover(village.party("Agent"), 0))
+    assert of_ada(mercy, mercy, LOCAL) == before
