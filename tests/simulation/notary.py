@@ -44,6 +44,7 @@ class SimulatedNotary:
         self._dies_at: Point | None = None
         self.waiting: list[Waiting] = []
         self.away_until = 0
+        self.held_up: dict[str, int] = {}  # by flow: until when answers to it are on their way
         self.providers: list[UniquenessProvider] = []
         self._services: list[NotaryService] = []
         self.start()

@@ -15,7 +15,7 @@ from app.subjects.record import Staged
 from flows.flow import Flow
 from flows.store import Status
 from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
-from flows.subjects.disclosure import RequestDisclosure
+from flows.subjects.disclosure import MakeDisclosure, RequestDisclosure
 from flows.subjects.enrolment import (
     EnrolmentOffer,
     EnrolPatient,
@@ -31,7 +31,6 @@ from states.subjects.codes import Category
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.disk import DiskFull, Killed
-from tests.simulation.faults import Fault
 from tests.simulation.node import SimNode
 from tests.simulation.observer import present
 
@@ -51,7 +50,7 @@ _LIVE_STATEMENTS = (
     "SELECT tx, idx, custodian, grantee, patient FROM statement"
     " WHERE contract = ? AND consumed_seq IS NULL ORDER BY tx"
 )
-_GRANTED = "SELECT tx, idx FROM statement WHERE grantee = ? ORDER BY tx"
+_GRANTED = "SELECT tx, idx, consumed_seq IS NULL FROM statement WHERE grantee = ? ORDER BY tx"
 _RECORDS = (
     "SELECT tx, idx, patient FROM record WHERE custodian = ? AND consumed_seq IS NULL"
     " AND key IS NOT NULL ORDER BY tx, idx"
@@ -134,7 +133,7 @@ class Workload:
             (0.12, partial(self._publish_at, node)),
             (0.2, partial(self._grant, patient, custodian, grantee)),
             (0.22, partial(self._publish_at, node)),
-            *((0.3 + 0.1 * turn, partial(self._ask_at, reader)) for turn in range(5)),
+            *((0.3 + 0.07 * turn, partial(self._ask_at, reader)) for turn in range(8)),
             *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
             *((0.4 + 0.15 * turn, partial(self._transfer_from, node)) for turn in range(3)),
             (0.5, partial(self._amend_at, node)),
@@ -375,24 +374,31 @@ class Workload:
 
     def _ask_at(self, node: SimNode) -> None:
         rows = node.disk.execute(_GRANTED, (node.me,)).fetchall()
+        live = [row for row in rows if row[2]]
         if rows:
-            tx, index = self._random.choice(rows)
+            hopeful = live and self._random.random() < 0.85
+            tx, index, _ = self._random.choice(live if hopeful else rows)
             self._open_marks(node, tx)
             ref = StateRef(TransactionId(tx), index)
             self._launch(node, RequestDisclosure(ref, REED, "TREAT", ()))
             if self._random.random() < 0.3:
                 self._world.after(
-                    self._random.randint(0, 4_000),
+                    self._random.randint(200, 8_000),
                     partial(self._launch, self._agent, RevokeConsent(ref)),
                 )
                 self._estrange()
 
     def _estrange(self) -> None:
-        """Keep every custodian from hearing of a revocation, so that only the notary can tell."""
+        """Keep every custodian from hearing of a revocation, so that only the notary can tell.
+
+        Its receipt comes late as well, when it is no word of now any more.
+        """
         world = self._world
-        if Fault.CUT in world.swarm:
-            for name in CUSTODIANS:
-                world.wire.cut["Agent", name] = world.now + ESTRANGED_MS
+        if world.swarm.over or not world.swarm.rates:
+            return
+        for name in CUSTODIANS:
+            world.wire.cut["Agent", name] = world.now + ESTRANGED_MS
+        world.notary.held_up[MakeDisclosure.name] = world.now + self._random.randint(12_000, 30_000)
 
     def contest(self) -> None:
         """Two people at once change the same consent: one of them only may."""

@@ -326,10 +326,7 @@ class World:
         def reply(answer: bytes) -> None:
             if self._is_lost(Fault.UNTOLD, question.kind, name):
                 return
-            delay = self.chance.randint(*QUESTION_MS)
-            if self.swarm.strikes(Fault.TOLD_LATE):
-                self.meet(Fault.TOLD_LATE, question.kind, name)
-                delay += self.chance.randint(*ANSWER_LATE_MS)
+            delay = self.chance.randint(*QUESTION_MS) + self._lateness(question.kind, name)
             self.after(delay, lambda: self._told(node, assembly, question, answer))
 
         self.bring(data, reply)
@@ -338,6 +335,13 @@ class World:
             self.notary_dies = True
 
     notary_dies = False
+
+    def _lateness(self, kind: str, name: str) -> int:
+        held_up = self.notary.held_up.get(name, 0) - self.now
+        if held_up <= 0 and not self.swarm.strikes(Fault.TOLD_LATE):
+            return 0
+        self.meet(Fault.TOLD_LATE, kind, name)
+        return held_up if held_up > 0 else self.chance.randint(*ANSWER_LATE_MS)
 
     def _is_lost(self, fault: Fault, kind: str, name: str) -> bool:
         if self.now < self.notary.away_until:
