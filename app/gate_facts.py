@@ -101,14 +101,23 @@ _HERS = sql(
     ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"), _R.c.patient.is_not(None))
 )
 _OF = _R.alias("of")
-# By the commitment, for a transfer changes neither bytes nor key; of the same patient, for whoever has seen a
-# commitment can publish it as another's.
+_ITSELF = (
+    select(_R.c.tx, _R.c.idx, _R.c.created_seq)
+    .where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
+    .cte("chain", recursive=True)
+)
+# What it was before each transfer, which changes neither bytes nor key. A commitment alone says nothing: whoever has
+# seen one, without the key, can publish it as his own, also about the same patient.
+_CHAIN = _ITSELF.union(
+    select(_OF.c.tx, _OF.c.idx, _OF.c.created_seq)
+    .join(_ITSELF, _OF.c.consumed_seq == _ITSELF.c.created_seq)
+    .where(_OF.c.commitment == bindparam("commitment"), _OF.c.patient == bindparam("patient"))
+)
 _KEY_OF = sql(
     select(_K.c.tx, _K.c.idx, _K.c.wrapped, _W.c.epoch, _W.c.wrapped)
     .join(_W, _W.c.id == _K.c.wrap)
-    .join(_OF, (_OF.c.tx == _K.c.tx) & (_OF.c.idx == _K.c.idx))
-    .where(_K.c.commitment == bindparam("commitment"), _OF.c.patient == bindparam("patient"))
-    .order_by(_K.c.tx != bindparam("tx"), _K.c.tx)
+    .join(_CHAIN, (_CHAIN.c.tx == _K.c.tx) & (_CHAIN.c.idx == _K.c.idx))
+    .order_by(_CHAIN.c.created_seq.desc())
     .limit(1)
 )
 _AGENT_HERE = sql(
@@ -238,7 +247,7 @@ def patients_facts(db: Connection, ref: StateRef) -> PatientsFacts | None:
     if row is None:
         return None
     custodian, patient, commitment, blob, size_class, content, withheld = row
-    named = {"commitment": commitment, "patient": patient, "tx": ref.tx}
+    named = {"commitment": commitment, "patient": patient, "tx": ref.tx, "idx": ref.index}
     found = db.execute(_KEY_OF, named).fetchone()
     key = None if found is None else PatientsKey(TransactionId(found[0]), *found[1:])
     return PatientsFacts(
