@@ -146,16 +146,16 @@ class EnrolmentRecall:
             return
         if not 0 < len(brought.keepsake) <= KEEPSAKE_MAX:
             raise MalformedBytes("enrolments", "a keepsake of no possible size")
-        if row is None and not handles:
+        if not handles:
             handles |= {
                 One(self._book.authority(patient, custodian).key): patient
                 for patient in self._keys.patients()
             }
         handle = handles.get(enrolment.authority)
-        local = row[0] if row is not None else None if handle is None else handle.hex()
-        if local is None or self._is_enrolled(step, custodian, local):
-            return
-        self._book.keep(step, brought.signed, local, brought.keepsake)
+        if handle is None or (row is not None and row[0] != handle.hex()):
+            return  # a name says nothing: whoever is a grantee of hers was told one
+        if not self._is_enrolled(step, custodian, handle.hex()):
+            self._book.keep(step, brought.signed, handle.hex(), brought.keepsake)
 
     def _is_enrolled(self, step: Step, custodian: Party, local: str) -> bool:
         try:

@@ -24,6 +24,7 @@ from states.identity import Party, PatientId
 from tests.attack.liar import Liar, count
 from tests.simulation.neighbours import ADA, enrol, result
 from tests.simulation.restoring import image_of, put_back
+from tests.simulation.test_story import granted
 from tests.simulation.village import Village
 
 MALLORY = Ed25519Signer(b"m" * 32)
@@ -170,6 +171,24 @@ def test_a_custodian_does_not_exchange_what_lives_at_the_agent(village: Village)
     liar.brings(BroughtEnrolment(liar.signed(ada, other), b"keepsake"))
     liar.ends()
     assert agent.db.execute("SELECT * FROM enrolment").fetchall() == before
+
+
+def test_a_grantee_does_not_become_a_custodian_by_the_name_that_a_consent_told_it() -> None:
+    """It publishes about her, is asked for an enrolment, and brings one for whose authority it has the key itself."""
+    village = Village(seed=15)
+    granted(village)
+    agent = village.nodes["Agent"]
+    liar = Bringer(village, "Riverside")
+    liar.attach("Agent")
+    told = liar.node.db.execute("SELECT pairwise FROM statement").fetchone()[0]
+    theirs = Enrolment(liar.party, PatientId(told), One(MALLORY.key), agent.me, village.clock.now)
+    liar.asked_by("Agent")
+    liar.brings(BroughtEnrolment(liar.signed(MALLORY, theirs), b"keepsake"))
+    liar.ends()
+    with pytest.raises(NotEnrolled):
+        agent.enrolments.of_local(agent.db, liar.party, ADA.hex())
+    with pytest.raises(NotEnrolled):
+        agent.enrolments.of_patient(agent.db, liar.party, PatientId(told))
 
 
 @pytest.mark.parametrize("fault", ["descends", "between others", "empty", "keepsake"])
