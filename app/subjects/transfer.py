@@ -36,7 +36,7 @@ from states.groups import Group
 from states.identity import Party, PatientId
 from states.lock import LOCK, SpendLock
 from states.signed import PROVEN_TRANSACTION, ProvenTransaction
-from states.state import StateRef
+from states.state import StateRef, TransactionId
 from states.subjects.content import CONTENT
 from states.subjects.record import (
     MedicalRecord,
@@ -61,6 +61,8 @@ _GET_INTRODUCTION = sql(
         _INTRODUCTION.c.comes,
         _INTRODUCTION.c.leaf,
         _INTRODUCTION.c.lock,
+        _INTRODUCTION.c.record_tx,
+        _INTRODUCTION.c.record_idx,
     ).where(_INTRODUCTION.c.token == bindparam("token"))
 )
 _SET_OFFERED = sql(
@@ -199,11 +201,17 @@ class Transfers:
             raise FlowRefused("not-acceptable", "the record cannot be taken over")
 
     def judge(self, step: Step, checked: CheckedTransaction, peer: Party, token: bytes) -> Tearoff:
-        """Sign a transfer only if lock and hidden name are those that this node made; reveal the name to itself."""
+        """Sign a transfer only if it moves what was offered, and lock and hidden name are those that this node made.
+
+        Reveals the name to itself.
+        """
         row = step.unit.execute(_GET_INTRODUCTION, {"token": token}).fetchone()
         ledger, filtered = checked.ledger, checked.filtered
         if row is None or row[2] != peer or row[3] is None:
             raise FlowRefused("not-announced", "nobody announced this record")
+        offered = StateRef(TransactionId(row[5]), row[6])
+        if [item.ref for item in ledger.inputs] != [offered]:
+            raise FlowRefused("not-as-offered", "the record is not the one that was offered")
         new = [record for _, record in ledger.outputs_of(MedicalRecord)]
         mine = len(new) == 1 and new[0].custodian == self.me
         lock = filtered.component(Group.LOCKS, 0)

@@ -1,15 +1,18 @@
 """Both ends of a handover lie: chunks without end, bytes that were swapped, chunks and keys of what was not given."""
 
+import msgspec
 import pytest
 
 from app.blobs.memory import MemoryBlobStore
 from app.subjects.wrapped import WrappedKeys
 from app.vault.subject import Step
+from flows.flow import FlowRefused
+from flows.services import Held
 from flows.step import StepContext
 from flows.store import Status
 from flows.subjects.blob import Chunks, ChunksFound, FindChunks, KeepKeys, Keys, WantChunks
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
-from flows.subjects.record import Published, PublishRecords, TransferCustody
+from flows.subjects.record import BuildTransfer, Published, PublishRecords, TransferCustody
 from states.encoding import encode
 from states.errors import MalformedBytes
 from states.state import StateRef, TransactionId
@@ -18,6 +21,8 @@ from tests.attack.test_requests import Recipient
 from tests.simulation.neighbours import ADA, REED, enrol, publish, result, stage
 from tests.simulation.test_story import granted
 from tests.simulation.village import Village
+
+BOB = b"bob-at-her-agent"
 
 
 @pytest.fixture
@@ -120,28 +125,64 @@ def test_a_custodian_that_sends_more_than_there_is_is_ended(village: Village, la
     assert count(riverside, "flow_part") == 0, "what came is gone with the flow"
 
 
-def test_bytes_of_one_patient_are_not_taken_over_for_another(village: Village) -> None:
-    """Whoever saw the commitment of Ada's record would have its key released by a patient of his own."""
-    granted(village)
-    bob = b"bob-at-her-agent"
-    agent, mercy, riverside = (village.nodes[n] for n in ("Agent", "Mercy", "Riverside"))
-    agent.given.keys.add_patient(bob)
-    enrol_patient(village, "Mercy", "MRN 6666", bob)
-    enrol_patient(village, "Riverside", "RV 6666", bob)
-    ada = mercy.db.execute(
-        "SELECT commitment, blob, size_class, content FROM record WHERE patient = 'MRN 4711'"
-    ).fetchone()
-    batch = stage(village, "Riverside", "RV 6666", [("note", b"nothing of Ada's")])
-    key = riverside.given.keys.wrap_at_rest(bytes(32), ada[0])  # he has not got the true one
+def copied_from_mercy(village: Village, local: str, of: str) -> StateRef:
+    """Riverside publishes, as this patient's, what it saw of a record of Mercy's without ever having its key."""
+    mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
+    seen = "SELECT commitment, blob, size_class, content FROM record WHERE patient = ?"
+    seen_of = mercy.db.execute(seen, (of,)).fetchone()
+    batch = stage(village, "Riverside", local, [("note", b"nothing of Ada's")])
+    key = riverside.given.keys.wrap_at_rest(bytes(32), seen_of[0])  # he has not got the true one
     riverside.db.execute(
         "UPDATE record_batch SET commitment = ?, blob = ?, size_class = ?, content = ?, key = ?",
-        (*ada, key),
+        (*seen_of, key),
     )
-    published = result(
-        village, "Riverside", village.run("Riverside", PublishRecords(batch)), Published
-    )
-    move = TransferCustody(StateRef(TransactionId(published.tx), 0), agent.me, mercy.me)
-    village.run("Riverside", move)
+    made = result(village, "Riverside", village.run("Riverside", PublishRecords(batch)), Published)
+    return StateRef(TransactionId(made.tx), 0)
+
+
+def with_bob(village: Village) -> None:
+    """Ada is Mercy's patient, Bob is one of Mercy's and of Riverside's."""
+    granted(village)
+    village.nodes["Agent"].given.keys.add_patient(BOB)
+    enrol_patient(village, "Mercy", "MRN 6666", BOB)
+    enrol_patient(village, "Riverside", "RV 6666", BOB)
+
+
+def test_bytes_of_one_patient_are_not_taken_over_for_another(village: Village) -> None:
+    """Whoever saw the commitment of Ada's record would have its key released by a patient of his own."""
+    with_bob(village)
+    mercy = village.nodes["Mercy"]
+    copied = copied_from_mercy(village, "RV 6666", "MRN 4711")
+    village.run("Riverside", TransferCustody(copied, village.party("Agent"), mercy.me))
+    held = mercy.db.execute("SELECT count(*) FROM record WHERE patient = 'MRN 6666'").fetchone()
+    assert held == (0,)
+    assert stuck(mercy) == []
+
+
+def test_a_custodian_signs_the_transfer_of_no_other_record_than_was_offered(
+    village: Village,
+) -> None:
+    """A copy of Ada's is offered as Ada's, which is harmless, and then transferred by what introduced one of Bob's."""
+    with_bob(village)
+    enrol_patient(village, "Riverside", "RV 4711", ADA)
+    mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
+    copied = copied_from_mercy(village, "RV 4711", "MRN 4711")
+    made = publish(village, "Riverside", "RV 6666", [("note", b"of Bob")])
+    handlers = riverside.engine._around.handlers._handlers
+    build = handlers[BuildTransfer]
+
+    def none(step: Step, request: BuildTransfer) -> Held:
+        del step, request
+        raise FlowRefused("lie", "what was offered is not transferred")
+
+    def another(step: Step, request: BuildTransfer) -> object:
+        return build(step, msgspec.structs.replace(request, record=copied))
+
+    offered = StateRef(TransactionId(made.tx), 0)
+    for lie, record in ((none, copied), (another, offered)):
+        handlers[BuildTransfer] = lie  # type: ignore[assignment]
+        village.run("Riverside", TransferCustody(record, village.party("Agent"), mercy.me))
+        village.pass_time(60_000)
     held = mercy.db.execute("SELECT count(*) FROM record WHERE patient = 'MRN 6666'").fetchone()
     assert held == (0,)
     assert stuck(mercy) == []
