@@ -2,7 +2,7 @@
 
 from sqlite3 import Connection
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.rows.tables import IntroductionRow, RecordRow, TransferRow
@@ -85,12 +85,12 @@ _RECORD_HERE = sql(
         _RECORD.c.withheld,
     ).where(_RECORD.c.tx == bindparam("tx"), _RECORD.c.idx == bindparam("idx"))
 )
-_OF_ANOTHER = sql(
+_KEPT_HERE = sql(
     select(_RECORD.c.tx)
     .where(
         _RECORD.c.commitment == bindparam("commitment"),
         _RECORD.c.custodian == bindparam("me"),
-        _RECORD.c.patient != bindparam("local"),
+        or_(_RECORD.c.patient != bindparam("local"), _RECORD.c.consumed_seq.is_(None)),
     )
     .limit(1)
 )
@@ -194,10 +194,13 @@ class Transfers:
         raise NotEnrolled("a transfer names no patient of this custodian", any_enrolment(self.me))
 
     def _check_new(self, step: Step, offered: MedicalRecord, patient: PatientId) -> None:
-        """Refuse bytes that this custodian keeps for another patient: her key could be found by this one's record."""
+        """Refuse bytes that this custodian keeps: their key could be found by this record, or this one's by theirs.
+
+        They may come back to it, as the same patient's, once it has passed them on.
+        """
         _, local = self._enrolments.of_patient(step.unit, self.me, patient)
         named = {"commitment": offered.commitment, "me": self.me, "local": local}
-        if step.unit.execute(_OF_ANOTHER, named).fetchone() is not None:
+        if step.unit.execute(_KEPT_HERE, named).fetchone() is not None:
             raise FlowRefused("not-acceptable", "the record cannot be taken over")
 
     def judge(self, step: Step, checked: CheckedTransaction, peer: Party, token: bytes) -> Tearoff:

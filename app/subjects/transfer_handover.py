@@ -14,6 +14,7 @@ from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.reader import NotHeld
 from app.vault.subject import Step
+from app.vault.tables import TransactionRow
 from flows.flow import FlowRefused
 from flows.services import Done
 from flows.subjects.blob import (
@@ -29,7 +30,7 @@ from flows.subjects.blob import (
 from states.encoding import encode
 from states.errors import MalformedBytes
 
-_TRANSFER, _RECORD = table_of(TransferRow), table_of(RecordRow)
+_TRANSFER, _RECORD, _TX = table_of(TransferRow), table_of(RecordRow), table_of(TransactionRow)
 _GET = sql(
     select(
         _TRANSFER.c.to,
@@ -40,10 +41,15 @@ _GET = sql(
         _TRANSFER.c.size_class,
     ).where(_TRANSFER.c.tx == bindparam("tx"))
 )
+# Of the very record that the transfer consumed: another one with its commitment may be a liar's copy.
 _KEY_OF = sql(
     select(_RECORD.c.key)
-    .where(_RECORD.c.commitment == bindparam("commitment"), _RECORD.c.key.is_not(None))
-    .limit(1)
+    .join(_TX, _TX.c.seq == _RECORD.c.consumed_seq)
+    .where(
+        _TX.c.tx == bindparam("tx"),
+        _RECORD.c.commitment == bindparam("commitment"),
+        _RECORD.c.key.is_not(None),
+    )
 )
 _TAKEN = sql(
     select(_RECORD.c.commitment, _RECORD.c.blob, _RECORD.c.size_class).where(
@@ -79,7 +85,8 @@ class TransferHandover:
         to, epoch, epoch_key, commitment, _, _ = self._transfer(step, request.tx)
         if to != request.peer:
             raise FlowRefused("not-yours", "this transfer is to another custodian")
-        row = step.unit.execute(_KEY_OF, {"commitment": commitment}).fetchone()
+        named = {"tx": request.tx, "commitment": commitment}
+        row = step.unit.execute(_KEY_OF, named).fetchone()
         if row is None:  # restored from a backup that is older than the record: no peer has its key
             return Release("not-released")
         data_key = self._ground.keys.unwrap_at_rest(row[0], commitment)

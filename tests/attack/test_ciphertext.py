@@ -10,7 +10,15 @@ from flows.flow import FlowRefused
 from flows.services import Held
 from flows.step import StepContext
 from flows.store import Status
-from flows.subjects.blob import Chunks, ChunksFound, FindChunks, KeepKeys, Keys, WantChunks
+from flows.subjects.blob import (
+    Chunks,
+    ChunksFound,
+    FindChunks,
+    KeepKeys,
+    Keys,
+    ReleaseKeys,
+    WantChunks,
+)
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
 from flows.subjects.record import BuildTransfer, Published, PublishRecords, TransferCustody
 from states.encoding import encode
@@ -186,6 +194,45 @@ def test_a_custodian_signs_the_transfer_of_no_other_record_than_was_offered(
     held = mercy.db.execute("SELECT count(*) FROM record WHERE patient = 'MRN 6666'").fetchone()
     assert held == (0,)
     assert stuck(mercy) == []
+
+
+def test_a_copy_of_what_a_custodian_has_already_is_not_taken_over(village: Village) -> None:
+    """Of the same patient: the liar's wrong key would be released to recipients, or the true one to him."""
+    granted(village)
+    enrol_patient(village, "Riverside", "RV 4711", ADA)
+    mercy = village.nodes["Mercy"]
+    copied = copied_from_mercy(village, "RV 4711", "MRN 4711")
+    village.run("Riverside", TransferCustody(copied, village.party("Agent"), mercy.me))
+    twice = "SELECT count(*) - count(DISTINCT commitment) FROM record"
+    assert mercy.db.execute(twice).fetchone() == (0,)
+    assert stuck(mercy) == []
+
+
+def test_what_is_released_to_a_new_custodian_is_the_key_of_the_record_that_it_takes(
+    village: Village,
+) -> None:
+    """Mercy took over a copy, by whichever way, and passes that one on: not the key of its own record."""
+    with_bob(village)
+    mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
+    made = publish(village, "Riverside", "RV 6666", [("note", b"of Bob")])
+    move = TransferCustody(StateRef(TransactionId(made.tx), 0), village.party("Agent"), mercy.me)
+    taken = result(village, "Riverside", village.run("Riverside", move), Published)
+    true_key, commitment = mercy.db.execute(
+        "SELECT key, commitment FROM record WHERE patient = 'MRN 4711'"
+    ).fetchone()
+    step = StepContext(mercy.engine, bytes(16), village.clock.now, mercy.db, doubt=False)
+    ref = StateRef(TransactionId(taken.tx), 0)
+    back = TransferCustody(ref, village.party("Agent"), riverside.me)
+    last = result(village, "Mercy", village.run("Mercy", back), Published)
+    mercy.db.execute(
+        "UPDATE record SET commitment = ?, key = NULL WHERE tx = ?", (commitment, taken.tx)
+    )
+    mercy.db.execute("UPDATE transfer SET commitment = ? WHERE tx = ?", (commitment, last.tx))
+    assert true_key is not None
+    said = mercy.handover._transfers.release(
+        step, ReleaseKeys(riverside.me, TransactionId(last.tx))
+    )
+    assert said.outcome == "not-released"
 
 
 @pytest.mark.parametrize("moved", [False, True])
