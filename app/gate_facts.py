@@ -102,22 +102,26 @@ _HERS = sql(
 )
 _OF = _R.alias("of")
 _ITSELF = (
-    select(_R.c.tx, _R.c.idx, _R.c.created_seq)
+    select(_R.c.tx, _R.c.idx, _R.c.commitment, _R.c.patient, _R.c.created_seq)
     .where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
-    .cte("chain", recursive=True)
+    .cte("line", recursive=True)
 )
-# What it was before each transfer, which changes neither bytes nor key. A commitment alone says nothing: whoever has
-# seen one, without the key, can publish it as his own, also about the same patient.
-_CHAIN = _ITSELF.union(
-    select(_OF.c.tx, _OF.c.idx, _OF.c.created_seq)
-    .join(_ITSELF, _OF.c.consumed_seq == _ITSELF.c.created_seq)
-    .where(_OF.c.commitment == bindparam("commitment"), _OF.c.patient == bindparam("patient"))
+# A commitment alone says nothing: whoever has seen one, without the key, can publish it as his own, also about the
+# same patient.
+_LINE = _ITSELF.union(
+    select(_OF.c.tx, _OF.c.idx, _OF.c.commitment, _OF.c.patient, _OF.c.created_seq).join(
+        _ITSELF,
+        (_OF.c.commitment == _ITSELF.c.commitment)
+        & (_OF.c.patient == _ITSELF.c.patient)
+        & (_OF.c.consumed_seq == _ITSELF.c.created_seq),
+    )
 )
+_LINE_OF = sql(select(_LINE.c.tx, _LINE.c.idx))
 _KEY_OF = sql(
     select(_K.c.tx, _K.c.idx, _K.c.wrapped, _W.c.epoch, _W.c.wrapped)
     .join(_W, _W.c.id == _K.c.wrap)
-    .join(_CHAIN, (_CHAIN.c.tx == _K.c.tx) & (_CHAIN.c.idx == _K.c.idx))
-    .order_by(_CHAIN.c.created_seq.desc())
+    .join(_LINE, (_LINE.c.tx == _K.c.tx) & (_LINE.c.idx == _K.c.idx))
+    .order_by(_LINE.c.created_seq.desc())
     .limit(1)
 )
 _AGENT_HERE = sql(
@@ -241,14 +245,19 @@ class PatientsFacts:
     key: PatientsKey | None
 
 
+def line_of(db: Connection, ref: StateRef) -> list[StateRef]:
+    """Return a record, and what it was before each transfer, which changes neither bytes nor key."""
+    rows = db.execute(_LINE_OF, {"tx": ref.tx, "idx": ref.index})
+    return [StateRef(TransactionId(tx), idx) for tx, idx in rows]
+
+
 def patients_facts(db: Connection, ref: StateRef) -> PatientsFacts | None:
     """Return what is held of a version of a record, and the key that opens it; None for one that is not here."""
     row = db.execute(_HERS, {"tx": ref.tx, "idx": ref.index}).fetchone()
     if row is None:
         return None
     custodian, patient, commitment, blob, size_class, content, withheld = row
-    named = {"commitment": commitment, "patient": patient, "tx": ref.tx, "idx": ref.index}
-    found = db.execute(_KEY_OF, named).fetchone()
+    found = db.execute(_KEY_OF, {"tx": ref.tx, "idx": ref.index}).fetchone()
     key = None if found is None else PatientsKey(TransactionId(found[0]), *found[1:])
     return PatientsFacts(
         custodian=Party(custodian),

@@ -19,6 +19,7 @@ from app.blobs.wrap import (
     check_epoch_public,
     wrap_data_key,
 )
+from app.gate_facts import line_of
 from app.rows.tables import IntroductionRow, PatientKeyRow, PatientWrapRow, RecordRow
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
@@ -358,7 +359,8 @@ def keep_up(step: Step, me: Party, ledger: LedgerTransaction) -> None:
             step.start(*obtaining(custodian, ledger.id, step.now))
 
 
-def _forget(step: Step, refs: list[StateRef]) -> None:
+def _forget(step: Step, erased: list[StateRef]) -> None:
+    refs = [each for ref in erased for each in line_of(step.unit, ref)]
     step.unit.executemany(_DROP_KEY, [{"id": ref.tx, "index": ref.index} for ref in refs])
     step.unit.executemany(_DROP_WRAPS, [{"id": tx} for tx in {ref.tx for ref in refs}])
 

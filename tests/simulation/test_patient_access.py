@@ -250,6 +250,22 @@ def test_the_key_of_what_was_erased_goes_and_with_the_last_one_its_wrap(village:
     assert left == [[[1], [1]], [[0], [0]]]
 
 
+def test_what_is_erased_after_a_transfer_leaves_no_key_either(village: Village) -> None:
+    """The key came with the publication, and lies under its name."""
+    old = first_of(publish(village, "Mercy", "MRN 4711", [("note", RESULT)]))
+    new = transferred(village, old)
+    agent = village.nodes["Agent"]
+    proven = agent.vault.transaction(agent.db, new.tx)
+    assert isinstance(proven, ProvenTransaction)
+    ledger = agent.vault.verifier.verify(proven, lambda _: None, held=False).checked.ledger
+    step: Step = StepContext(agent.engine, bytes(16), village.clock.now, agent.db, doubt=False)
+    gone, erasure = Resolved(new, None), LedgerCommand(RecordErase(), ())
+    erased = replace(ledger, inputs=(gone,), outputs={}, sealed=(), commands=(erasure,))
+    keep_up(step, agent.me, erased)
+    for table in ("patient_key", "patient_wrap"):
+        assert column(village, "Agent", f"SELECT count(*) FROM {table}") == [0]
+
+
 def test_the_gate_opens_only_what_is_open(village: Village) -> None:
     ref = first_of(publish(village, "Mercy", "MRN 4711", [("laboratory", RESULT)]))
     read(village, ref)
