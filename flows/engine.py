@@ -249,6 +249,10 @@ class Engine(Generic[U]):
         self.store.put_part(PartRow(part, flow_id, body))
         return part
 
+    def drop_part(self, flow_id: bytes, part: bytes) -> None:
+        """Forget bytes that a flow does not need any more (`StepContext.drop_part`)."""
+        self.store.drop_part(flow_id, part)
+
     # -- the turn --------------------------------------------------------------------------------------
 
     def turn(self) -> TurnResult:

@@ -24,6 +24,7 @@ class StepServices(Protocol):
 
     def keep_part(self, flow_id: bytes, body: bytes) -> bytes: ...
     def read_part(self, part: bytes) -> bytes | None: ...
+    def drop_part(self, flow_id: bytes, part: bytes) -> None: ...
     def start(self, flow: Flow, client_key: str | None = None) -> bytes: ...
     def raise_event(self, flow_id: bytes, name: str, key: str, body: bytes = b"") -> bool: ...
 
@@ -63,6 +64,10 @@ class StepContext(Generic[U]):
 
     def read_part(self, part: bytes) -> bytes | None:
         return self._engine.read_part(part)
+
+    def drop_part(self, part: bytes) -> None:
+        """Forget a row of this flow that came with a message and was taken: else it lies there until the end."""
+        self._engine.drop_part(self.flow_id, part)
 
     def start(self, flow: Flow, client_key: str | None = None) -> bytes:
         """Start another flow if this step is committed; return its id."""

@@ -264,6 +264,9 @@ class SqliteFlowStore:
         row = self._execute("SELECT body FROM flow_part WHERE id = ?", (part,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def drop_part(self, flow: bytes, part: bytes) -> None:
+        self._execute("DELETE FROM flow_part WHERE id = ? AND flow = ?", (part, flow))
+
     # -- post ------------------------------------------------------------------------------------
 
     def peers(self) -> list[PeerRow]:

@@ -122,6 +122,7 @@ class EnrolmentRecall:
                 raise MalformedBytes("enrolments", "one is between others")
         if not page:
             raise MalformedBytes("enrolments", "a page without any")
+        step.drop_part(request.part)  # there may be as many pages as the peer likes
         return FoundEnrolments(last=last)
 
     def _take_as_custodian(self, step: Step, brought: BroughtEnrolment) -> None:

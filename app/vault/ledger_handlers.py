@@ -124,6 +124,7 @@ class LedgerHandlers:
                 self._aside.put(step, request.peer, data, refused)
             finally:
                 step.unit.execute("RELEASE remembered")
+            step.drop_part(part)  # there may be as many as the peer likes
         return Remembered(tuple(recorded), self._aside.has_ready(step.unit))
 
     def take_aside(self, step: Step, request: TakeAside) -> Remembered:

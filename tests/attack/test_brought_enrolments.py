@@ -191,6 +191,23 @@ def test_a_grantee_does_not_become_a_custodian_by_the_name_that_a_consent_told_i
         agent.enrolments.of_patient(agent.db, liar.party, PatientId(told))
 
 
+def test_a_peer_that_brings_enrolments_without_end_does_not_fill_the_disk(
+    village: Village,
+) -> None:
+    """They ascend, and none is of a patient here: what was taken of them is not kept."""
+    liar = Bringer(village, "Mercy")
+    liar.attach("Agent")
+    agent = village.nodes["Agent"]
+    liar.asked_by("Agent")
+    for number in range(1, 9):
+        name, now = PatientId(number.to_bytes(16, "big")), village.clock.now
+        theirs = Enrolment(liar.party, name, One(MALLORY.key), agent.me, now)
+        liar.brings(BroughtEnrolment(liar.signed(MALLORY, theirs), b"keepsake"))
+        assert count(agent, "flow_part") <= 1
+    liar.ends()
+    assert count(agent, "flow_part") == 0
+
+
 @pytest.mark.parametrize("fault", ["descends", "between others", "empty", "keepsake"])
 def test_a_page_that_is_not_what_was_asked_for_ends_the_conversation(
     village: Village, fault: str
