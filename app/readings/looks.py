@@ -38,6 +38,7 @@ from states.reading import (
 from states.subjects.content import CONTENT, Content
 
 SILENCE_MS = 2 * DAY_MS  # heads come once a day: two are missing
+AHEAD_MS = 600_000  # by which another's clock may be ahead
 _LAST = (1 << 63) - 1
 
 
@@ -205,6 +206,13 @@ class Looks:
             return
         subject, patient = self._named(step.unit, peer, told.disclosure, told.patient)
         place = ReportedChain(step.unit, step.now, peer, head.chain, patient)
+        if head.at > step.now + AHEAD_MS:
+            # It would speak for days to come, and whatever is said until then would count as older.
+            words = (
+                "The organisation said today how often somebody will have looked by a later day."
+            )
+            place.alarm(Alarm.CONTRADICTED, encode(told.head), head.number, words=words)
+            return
         if not subject or not place.pin(subject, encode(told.head)) or head.at < place.head_at():
             return
         try:

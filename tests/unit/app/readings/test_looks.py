@@ -354,6 +354,20 @@ def test_a_head_that_names_an_unreported_entry_or_forgets_one_is_an_alarm() -> N
     assert network.all_alarms()[-1] == "FORGED"
 
 
+def test_a_head_of_a_day_to_come_speaks_for_nothing_and_is_an_alarm() -> None:
+    """Else one would end all alarms about silence, and later heads would count as older."""
+    network = Network()
+    signer = HandleSigner(network.keys, NodeKey.READING_LOG)
+    chain = network.log.chain(network.here, DISCLOSED)
+    at = NOON + 20 * DAY_MS
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 0, bytes(32), at // DAY_MS, at)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
+    assert network.alarms() == [Alarm.CONTRADICTED]
+    network.clock.now = NOON + 3 * DAY_MS
+    with transaction(network.there) as db:
+        assert network.looks.check_silence(db, network.clock.now) == 1
+
+
 def test_silence_of_two_days_is_an_alarm_once_and_a_head_settles_it() -> None:
     network = Network()
     for days, expected in ((1, []), (3, [Alarm.SILENT]), (4, [Alarm.SILENT])):
