@@ -5,6 +5,8 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from app.blobs.cipher import DATA_KEY_SIZE
+from app.blobs.wrap import WrapContext, wrap_data_key
 from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
@@ -29,6 +31,7 @@ from flows.subjects.record import (
     Offered,
 )
 from states.builder import HiddenSeal, OpenSeal, seal_leaf
+from states.crypto.hashes import HASH_SIZE
 from states.crypto.merkle import leaf_hash
 from states.crypto.policy import One
 from states.encoding import encode
@@ -237,8 +240,13 @@ class Transfers:
         return Offered(part, None if row[4] is None else reason_of(row[4]))
 
     def build(self, step: Step, request: BuildTransfer) -> Held:
-        """See BuildTransfer."""
+        """See BuildTransfer. Raises WrapRefused for a key that nothing can be wrapped for: else it would fail later."""
         ref, accepted = request.record, request.acceptance
+        context = WrapContext(bytes(HASH_SIZE), 0, accepted.epoch)
+        nothing = bytes(DATA_KEY_SIZE)
+        wrap_data_key(
+            nothing, accepted.epoch_key, context, bytes
+        )  # zeros do for what is thrown away
         row, state = self._record(step, ref), self._ground.vault.state(step.unit, ref)
         if row is None or row[1] != self.me or row[2] is not None or state is None:
             raise NotHeld("no live record of this custodian")

@@ -20,7 +20,13 @@ from flows.subjects.blob import (
     WantChunks,
 )
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
-from flows.subjects.record import BuildTransfer, Published, PublishRecords, TransferCustody
+from flows.subjects.record import (
+    AcceptOffer,
+    BuildTransfer,
+    Published,
+    PublishRecords,
+    TransferCustody,
+)
 from states.encoding import encode
 from states.errors import MalformedBytes
 from states.state import StateRef, TransactionId
@@ -233,6 +239,27 @@ def test_what_is_released_to_a_new_custodian_is_the_key_of_the_record_that_it_ta
         step, ReleaseKeys(riverside.me, TransactionId(last.tx))
     )
     assert said.outcome == "not-released"
+
+
+@pytest.mark.parametrize("key", [b"", b"\1" + bytes(32), b"\7" * 40, b"\2" + b"\xff" * 1_216])
+def test_a_record_is_not_transferred_to_whom_nothing_can_be_wrapped_for(
+    village: Village, key: bytes
+) -> None:
+    published = _of_adas(village)
+    enrol_patient(village, "Riverside", "RV-20-88", ADA)
+    mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
+    handlers = riverside.engine._around.handlers._handlers
+    accept = handlers[AcceptOffer]
+
+    def lie(step: Step, request: AcceptOffer) -> object:
+        return msgspec.structs.replace(accept(step, request), epoch_key=key)
+
+    handlers[AcceptOffer] = lie  # type: ignore[assignment]
+    village.run("Mercy", TransferCustody(published, village.party("Agent"), riverside.me))
+    village.pass_time(60_000)
+    assert stuck(mercy) == []
+    live = "SELECT count(*) FROM record WHERE custodian = ? AND consumed_seq IS NOT NULL"
+    assert mercy.db.execute(live, (mercy.me,)).fetchone() == (0,)
 
 
 @pytest.mark.parametrize("moved", [False, True])
