@@ -4,11 +4,9 @@ from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select, update
 
-from app.blobs.cipher import BlobOpener
-from app.blobs.errors import BlobDamaged, BlobMissing, BlobRefused
 from app.blobs.store import BlobStore
 from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext, check_epoch_public, wrap_data_key
-from app.gate_facts import PatientsKey, patients_facts
+from app.gate_facts import patients_facts
 from app.rows.tables import RecordRow
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
@@ -21,6 +19,7 @@ from app.subjects.patient_access import (
     PatientKey,
     PatientKeyPart,
 )
+from app.subjects.patients_keys import opened, opens
 from app.subjects.wrapped import check_epoch
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -125,7 +124,7 @@ class KeyReturn:
                 raise MalformedBytes("returned keys", "not of records that lack theirs")
             commitment, blob, size_class = known.pop(each.index)  # and so each once
             data_key = shared.unwrap(each.index, each.key, commitment)
-            if self._opens(data_key, commitment, blob, size_class):
+            if opens(self._blobs, data_key, commitment, blob, size_class):
                 wrapped = self._ground.keys.wrap_at_rest(data_key, commitment)
                 rows.append({"id": request.tx, "index": each.index, "wrapped": wrapped})
         step.unit.executemany(_SET_KEY, rows)
@@ -148,14 +147,6 @@ class KeyReturn:
         rows = db.execute(_KEYLESS, {"tx": tx, "me": self.me})
         return {index: (commitment, blob, size) for index, commitment, blob, size in rows}
 
-    def _opens(self, data_key: bytes, commitment: bytes, blob: str, size_class: int) -> bool:
-        try:
-            opener = BlobOpener(data_key, commitment, size_class)
-            opener.open_chunk(0, self._blobs.chunk(blob, 0))
-        except (BlobRefused, BlobMissing, BlobDamaged):
-            return False
-        return True
-
     # -- the agent ---------------------------------------------------------------------------------------
 
     def wrap(self, step: Step, request: WrapForCustodian) -> Part:
@@ -169,7 +160,7 @@ class KeyReturn:
         for (index,) in live:
             facts = patients_facts(step.unit, StateRef(wanted.tx, index))
             if facts is not None and facts.key is not None and request.peer != self.me:
-                data_key = self._opened(facts.key, facts.commitment)
+                data_key = opened(ground.keys, facts.key, facts.commitment)
                 wrapped = shared.wrap(index, data_key, facts.commitment)
                 items.append(PatientKey(index, wrapped, None))
         if not items:
@@ -177,8 +168,3 @@ class KeyReturn:
         context = WrapContext(wanted.tx, SHARED_ITEM, wanted.epoch)
         wrapped = wrap_data_key(shared_key, wanted.epoch_key, context, ground.entropy)
         return Part(step.put_part(encode(PatientKeyPart(wanted.epoch, wrapped, tuple(items)))))
-
-    def _opened(self, key: PatientsKey, commitment: bytes) -> bytes:
-        context = WrapContext(key.tx, SHARED_ITEM, key.epoch)
-        shared = self._ground.keys.open_epoch(key.epoch, key.shared, context)
-        return SharedWrap(shared, key.tx).unwrap(key.item, key.wrapped, commitment)

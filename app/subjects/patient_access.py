@@ -24,6 +24,7 @@ from app.rows.tables import IntroductionRow, PatientKeyRow, PatientWrapRow, Reco
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments
+from app.subjects.patients_keys import is_better
 from app.subjects.wrapped import check_epoch, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -261,8 +262,15 @@ class PatientAccess:
         wrap = sha256(part.wrapped).digest()
         _check_items(part, known)
         given = [(each.index, each.key) for each in part.items if each.key is not None]
-        for index, key in given:
-            shared.unwrap(index, key, known[index])  # refused here, not when she reads
+        opened = [
+            (
+                index,
+                key,
+                shared.unwrap(index, key, known[index]),
+            )  # refused here, not when she reads
+            for index, key in given
+        ]
+        keys, blobs, tx = self._ground.keys, self._blobs, TransactionId(request.tx)
         row = {"id": wrap, "tx": request.tx, "epoch": part.epoch, "wrapped": part.wrapped}
         step.unit.execute(_ADD_WRAP, row)
         step.unit.executemany(
@@ -275,7 +283,8 @@ class PatientAccess:
                     "wrap": wrap,
                     "wrapped": key,
                 }
-                for index, key in given
+                for index, key, data_key in opened
+                if is_better(step.unit, keys, blobs, StateRef(tx, index), data_key)
             ],
         )
         held = {index for (index,) in step.unit.execute(_HELD, {"tx": request.tx}).fetchall()}

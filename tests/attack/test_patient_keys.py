@@ -46,13 +46,14 @@ def village() -> Village:
 class LyingCustodian(Liar):
     """Mercy, which has published two records of Ada's, and is asked for their keys once more."""
 
-    def __init__(self, village: Village) -> None:
+    def __init__(self, village: Village, *, lost: bool = True) -> None:
         documents = [("laboratory", b"first"), ("laboratory", b"second")]
         made = publish(village, "Mercy", "MRN 4711", documents)  # type: ignore[arg-type]  # literals
         self.tx = TransactionId(made.tx)
         self.agent_node = village.nodes["Agent"]
-        self.agent_node.db.execute("DELETE FROM patient_key")
-        self.agent_node.db.execute("DELETE FROM patient_wrap")
+        if lost:
+            self.agent_node.db.execute("DELETE FROM patient_key")
+            self.agent_node.db.execute("DELETE FROM patient_wrap")
         super().__init__(village, "Mercy")
         self.agent = self.attach("Agent")
         self.flow = village.run("Agent", ObtainKeys(self.party, self.tx))
@@ -104,6 +105,24 @@ def test_a_wrong_key_opens_nothing_and_the_patient_is_told_whose_fault_it_is(
         said
         == "What the custodian gave does not open, or is not what it published. Ask the custodian."
     )
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+def test_a_wrong_key_takes_the_place_of_no_right_one(village: Village, *, fetched: bool) -> None:
+    """What was given once is kept, whatever the custodian gives later."""
+    liar = LyingCustodian(village, lost=False)
+    rows = liar.node.db.execute("SELECT blob FROM record ORDER BY idx").fetchall()
+
+    def fetch() -> None:
+        for (blob,) in rows:
+            village.blobs["Agent"].put(village.blobs["Mercy"].stream(blob), expected=blob)
+
+    if fetched:
+        fetch()
+    assert liar.answers(liar.part(liar.key(0), liar.key(1))).status == Status.DONE
+    fetch()
+    assert read(village, StateRef(liar.tx, 0)) == b"first"
+    assert read(village, StateRef(liar.tx, 1)) == b"second"
 
 
 def _another_record(liar: LyingCustodian) -> PatientKeyPart:

@@ -1,0 +1,48 @@
+"""The data keys that an agent keeps for its patients: how one is opened, and when another takes its place."""
+
+from sqlite3 import Connection
+
+from app.blobs.cipher import BlobOpener
+from app.blobs.errors import BlobDamaged, BlobMissing, BlobRefused
+from app.blobs.store import BlobStore
+from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext
+from app.gate_facts import PatientsKey, patients_facts
+from app.keystore.errors import UnknownKey
+from app.keystore.keys import KeyStore
+from states.errors import LedgerError
+from states.state import StateRef
+
+
+def opened(keys: KeyStore, key: PatientsKey, commitment: bytes) -> bytes:
+    """Return a record's data key. Raises WrapRefused, and UnknownKey where its epoch's key is gone."""
+    context = WrapContext(key.tx, SHARED_ITEM, key.epoch)
+    shared = keys.open_epoch(key.epoch, key.shared, context)
+    return SharedWrap(shared, key.tx).unwrap(key.item, key.wrapped, commitment)
+
+
+def opens(blobs: BlobStore, data_key: bytes, commitment: bytes, blob: str, size_class: int) -> bool:
+    """Whether a data key opens the first chunk of a record's ciphertext, and that is here."""
+    try:
+        BlobOpener(data_key, commitment, size_class).open_chunk(0, blobs.chunk(blob, 0))
+    except (BlobRefused, BlobMissing, BlobDamaged):
+        return False
+    return True
+
+
+def is_better(
+    db: Connection, keys: KeyStore, blobs: BlobStore, ref: StateRef, data_key: bytes
+) -> bool:
+    """Whether a key that came for a record is to be kept: another one that is here stays, unless it is proven wrong.
+
+    The same one again is, for it comes for a later epoch.
+    """
+    facts = patients_facts(db, ref)
+    if facts is None or facts.key is None:
+        return True
+    try:
+        before = opened(keys, facts.key, facts.commitment)
+    except (LedgerError, UnknownKey):
+        return True
+    if before == data_key:
+        return True
+    return opens(blobs, data_key, facts.commitment, facts.blob, facts.size_class)
