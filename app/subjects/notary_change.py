@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, null, update
 from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import sql, table_of
 from app.subjects.enrolment import Enrolments
+from app.subjects.patients_keys import forget
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.locks import OWN
@@ -83,9 +84,13 @@ class NotaryChangeSubject:
         """Nothing beyond the contract: authorities and patients stay what they were."""
 
     def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
-        """Let rows follow their state. A statement keeps the place in the log by which it is older or later."""
+        """Let rows follow their state. A statement keeps the place in the log by which it is older or later.
+
+        A patient's key is bound to the transaction that it came with: it is asked for again, by the new one.
+        """
         del seq
         ledger = verified.checked.ledger
+        forget(step.unit, [item.ref for item in ledger.inputs])
         for index, item in enumerate(ledger.inputs):
             places = {
                 "old_tx": item.ref.tx,

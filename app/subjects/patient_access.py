@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from typing import Annotated
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.blobs.sizes import chunk_count
@@ -24,7 +24,7 @@ from app.rows.tables import IntroductionRow, PatientKeyRow, PatientWrapRow, Reco
 from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments
-from app.subjects.patients_keys import is_better
+from app.subjects.patients_keys import forget, is_better
 from app.subjects.wrapped import check_epoch, chunk_part
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -82,13 +82,6 @@ _MADE = sql(
 )
 _ADD_WRAP = sql(insert(_WRAP).prefix_with("OR REPLACE"))
 _ADD_KEY = sql(insert(_KEY).prefix_with("OR REPLACE"))
-_DROP_KEY = sql(delete(_KEY).where(_KEY.c.tx == bindparam("id"), _KEY.c.idx == bindparam("index")))
-_DROP_WRAPS = sql(
-    delete(_WRAP).where(
-        _WRAP.c.tx == bindparam("id"),
-        _WRAP.c.id.not_in(select(_KEY.c.wrap).where(_KEY.c.tx == bindparam("id"))),
-    )
-)
 _HELD = sql(select(_KEY.c.idx).where(_KEY.c.tx == bindparam("tx")))
 _SET_WITHHELD = sql(
     update(_RECORD)
@@ -296,7 +289,7 @@ class PatientAccess:
                 if each.key is not None or each.index not in held
             ],
         )
-        step.unit.execute(_DROP_WRAPS, {"id": request.tx})
+        forget(step.unit, (), (request.tx,))
         return Obtained(len(given), sum(each.withheld is not None for each in part.items))
 
     def missing(self, step: Step, request: MissingOwn) -> Missing:
@@ -361,17 +354,11 @@ def fetching(custodian: Party, ref: StateRef, now: int) -> tuple[FetchOwn, str]:
 def keep_up(step: Step, me: Party, ledger: LedgerTransaction) -> None:
     """At the patients' agent: ask for the keys of what is new, destroy those of what was erased."""
     if isinstance(ledger.commands[0].data, RecordErase):
-        _forget(step, [item.ref for item in ledger.inputs])
+        forget(step.unit, [each for i in ledger.inputs for each in line_of(step.unit, i.ref)])
     # Of a transfer the bytes and their key stay what they were: she has it, or it falls due later.
     for custodian in {made.custodian for _, made in ledger.outputs_of(MedicalRecord)} - {me}:
         if ledger.seals_of(About):
             step.start(*obtaining(custodian, ledger.id, step.now))
-
-
-def _forget(step: Step, erased: list[StateRef]) -> None:
-    refs = [each for ref in erased for each in line_of(step.unit, ref)]
-    step.unit.executemany(_DROP_KEY, [{"id": ref.tx, "index": ref.index} for ref in refs])
-    step.unit.executemany(_DROP_WRAPS, [{"id": tx} for tx in {ref.tx for ref in refs}])
 
 
 def reason_taken_over(db: Connection, ledger: LedgerTransaction) -> str | None:

@@ -9,6 +9,7 @@ from app.auth.sessions import Role, Session
 from app.gate import Opened, Refused
 from app.subjects.patient_access import AGAIN_MS, keep_up
 from app.vault.subject import Step
+from flows.notary_change import ChangeNotary, Moved
 from flows.step import StepContext
 from flows.store import Status
 from flows.subjects.patient_access import FetchOwn, Obtained, ObtainKeys, ReleaseToPatient
@@ -264,6 +265,22 @@ def test_what_is_erased_after_a_transfer_leaves_no_key_either(village: Village) 
     keep_up(step, agent.me, erased)
     for table in ("patient_key", "patient_wrap"):
         assert column(village, "Agent", f"SELECT count(*) FROM {table}") == [0]
+
+
+def test_after_a_change_of_notary_the_key_comes_anew_and_the_former_one_goes() -> None:
+    village = Village(seed=23, two_notaries=True)
+    village.nodes["Agent"].given.keys.add_patient(ADA)
+    enrol(village, "Mercy", "MRN 4711")
+    ref = first_of(publish(village, "Mercy", "MRN 4711", [("note", RESULT)]))
+    assert read(village, ref) == RESULT
+    change = ChangeNotary(ref, village.founding.notaries[1].party)
+    moved = result(village, "Mercy", village.run("Mercy", change), Moved).ref
+    assert column(village, "Agent", "SELECT count(*) FROM patient_wrap") == [0]
+    assert village.nodes["Agent"].obtain_keys()
+    village.settle()
+    assert column(village, "Agent", "SELECT tx FROM patient_key") == [moved.tx]
+    village.nodes["Mercy"].engine.disconnected(village.party("Agent"))
+    assert read(village, moved) == RESULT
 
 
 def test_the_gate_opens_only_what_is_open(village: Village) -> None:
