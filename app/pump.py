@@ -26,6 +26,7 @@ NOTARY_SECONDS = 20.0  # after which the flow's own back-off asks again
 AFRESH_SECONDS = 1.0  # after a failed turn, before the next
 PARK_SECONDS = 30.0  # how often idle flows are dropped from memory
 PARK_IDLE_MS = 60_000
+NOTARY_KIND = "notary"  # of a member that answers questions, and has no flows to converse with
 
 Watcher = Callable[[TurnResult], None]
 """Told what a committed turn did: screens that follow progress, gates that must close."""
@@ -99,6 +100,9 @@ class Pump:
 
     def on_up(self, peer: Party, hello: Hello) -> None:
         self._left.pop(peer, None)
+        member = self._assembly.given.directory.latest(peer)
+        if member is not None and member.kind == NOTARY_KIND:
+            return  # not greeted, so nothing leaves to it: it closes a link on which an envelope comes
         self._engine.hello(peer, hello)
         self.wake()
 
