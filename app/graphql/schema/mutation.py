@@ -109,11 +109,13 @@ def check_key(key: str) -> None:
 
 
 def named_party(context: ApiContext, id_: str, *field: str) -> Party:
-    """Return a member of the network; raises Mistake."""
+    """Return a member of the network that keeps or reads records; raises Mistake."""
     keys = keys_of(context, id_, PARTY_KIND)
     member = context.party(str(keys[0])) if keys else None
     if member is None:
         raise Mistake(ErrorCode.NOT_FOUND, "no such organisation", *field)
+    if member.kind == "notary":
+        raise Mistake(ErrorCode.BAD_USER_INPUT, "a notary neither keeps nor reads records", *field)
     return member.party
 
 

@@ -111,6 +111,32 @@ def test_what_a_refused_mutation_wrote_is_undone_with_it(world: GraphVillage) ->
     assert world.publish(1, "k")["userErrors"] == []
 
 
+@pytest.mark.parametrize(
+    ("mutation", "field"),
+    [
+        ("findPractitioner", "organisation"),
+        ("grantConsent", "custodian"),
+        ("grantConsent", "grantee"),
+        ("restrict", "custodian"),
+        ("enrolPatient", "custodian"),
+    ],
+)
+def test_a_notary_keeps_and_reads_nothing(world: GraphVillage, mutation: str, field: str) -> None:
+    notary = world.desks["Agent"].api.ids.seal("party", world.village.notary.party)
+    others: Mapping[str, Mapping[str, object]] = {
+        "findPractitioner": {"idempotencyKey": "k", "name": "Dr X"},
+        "grantConsent": world.grant_fields("k"),
+        "restrict": {
+            "idempotencyKey": "k",
+            "custodian": world.party_id("Agent", "Mercy"),
+            "terms": {"categories": ["GENETICS"]},
+        },
+        "enrolPatient": {"idempotencyKey": "k", "code": "0" * 32},
+    }
+    answer = world.try_to(ADA_HERSELF, mutation, {**others[mutation], field: notary})
+    assert first_error(answer) == ("BAD_USER_INPUT", ["input", field])
+
+
 # -- roles -------------------------------------------------------------------------------------------------
 
 USERS = (
