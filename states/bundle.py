@@ -349,7 +349,9 @@ class _Verification:
             _match(reading, own)
             found = {item_hash(reading.salt, commitment): r for commitment, r in own.items()}
             read = tuple(found[item].content for item in entry.items)
-            return Shown(entry, None, contents_of(read), organisation, organisation, 0)
+            # Who refuses need not keep what was asked for.
+            custodian = organisation if read else None
+            return Shown(entry, None, contents_of(read), organisation, custodian, 0)
         if not records:
             raise BundleRefused(Check.TRANSACTIONS, "no record is in the bundle")
         custodian = self._member(next(iter(records.values())).custodian)

@@ -59,13 +59,16 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a bundle is about, once everything in it is verified; `at` is the notary's time, ms."""
+    """What a bundle is about, once everything in it is verified; `at` is the notary's time, ms.
+
+    `custodian` is None where the bundle does not prove who keeps what was asked for.
+    """
 
     entry: ReadingEntry | None
     who: Who | None
     contents: tuple[Content, ...]
     organisation: Member
-    custodian: Member
+    custodian: Member | None
     at: int
 
 
@@ -139,7 +142,8 @@ def conclude(subject: str, steps: Iterable[Finding], shown: Shown) -> Findings:
     entry, who = shown.entry, shown.who
     organisation = plain(shown.organisation.name)
     contents = "; ".join(map(_content, shown.contents)) or "a record whose kind is not shown"
-    what = f"{contents}, kept by {plain(shown.custodian.name)}"
+    kept = f", kept by {plain(shown.custodian.name)}" if shown.custodian is not None else ""
+    what = contents + kept
     if entry is not None:
         by = "" if entry.by == "person" else ", by a system"
         person = f"{plain(entry.shown_as)}, {entry.role}, {organisation}{by}"

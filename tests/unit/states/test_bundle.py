@@ -91,6 +91,14 @@ def test_a_refused_request_is_proven_too_whoever_asked() -> None:
     assert found.who == "Dr B. Hale, clinician, Riverside: asked for it and was refused"
 
 
+def test_a_refusal_without_a_disclosure_does_not_say_who_keeps_what_was_asked_for() -> None:
+    asked = replace(STORY, outcome="refused", read_items=())
+    bundle = but(GOOD, reading=asked.reported(own=True), transactions=(), liveness=None)
+    found = verify_bundle(encode(bundle), TRUST)
+    assert found.who == "Dr A. Reed, clinician, Riverside: asked for it and was refused"
+    assert found.what == "a record whose kind is not shown"
+
+
 def test_text_of_others_cannot_steer_a_terminal() -> None:
     found = verify_bundle(encode(replace(STORY, shown_as="Dr\x1b[2J\nAda").bundle()), TRUST)
     assert found.who.isprintable()
