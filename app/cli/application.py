@@ -6,7 +6,7 @@ from importlib import import_module
 import typer
 
 from app.cli import founding, membership, people, proofs, safekeeping, serving
-from app.cli.exits import code_of
+from app.cli.exits import code_of, sentence_of
 from app.cli.ingest import ingest
 from app.cli.output import warn
 
@@ -78,6 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = code_of(failure)
         if code is None:
             raise
-        warn(str(failure) or type(failure).__name__)
+        warn(sentence_of(failure))
         return code
     return 0

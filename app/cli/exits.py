@@ -46,6 +46,13 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
 )
 
 
+def sentence_of(failure: Exception) -> str:
+    """Return what a person reads of an expected failure; of a file, its path and what is wrong with it."""
+    if isinstance(failure, OSError) and failure.filename is not None and failure.strerror:
+        return f"{failure.filename}: {failure.strerror}"
+    return str(failure) or type(failure).__name__
+
+
 def code_of(failure: Exception) -> Exit | None:
     """Return the exit code of an expected failure; None for a fault of ours, whose trace must be seen."""
     if isinstance(failure, CommandFailed):

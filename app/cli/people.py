@@ -85,6 +85,9 @@ def add_user(
     config = load(folder)
     if role in {RoleName.CLINICIAN, RoleName.PATIENT} and not person:
         raise CommandFailed(Exit.USAGE, f"a {role.value} needs --person")
+    if role is RoleName.PATIENT and config.kind != "agent":
+        raise CommandFailed(Exit.USAGE, f"it is a {config.kind}: patients sign in at an agent")
+    named = None if person is None else _person(person).hex()
     path = _file(config)
     known = _users(path)
     name = unicodedata.normalize("NFC", user)
@@ -93,8 +96,10 @@ def add_user(
         raise CommandFailed(Exit.USAGE, f"there is a user {name}; --replace gives other values")
     try:
         password_hash = Passwords(os.urandom).hash(passphrase_of(PASSWORD, f"user {name}"))
-        added = User(name, password_hash, role.role, party_in(config), person)
-    except (PasswordTooShort, PasswordTooLong, ValueError) as refused:
+        added = User(name, password_hash, role.role, party_in(config), named)
+    except (PasswordTooShort, PasswordTooLong) as refused:
+        raise CommandFailed(Exit.USAGE, f"the password is refused: {refused}") from refused
+    except ValueError as refused:
         raise CommandFailed(Exit.USAGE, f"refused: {refused}") from refused
     save_users(path, [*others, added])
     say(f"{name} may sign in as {role.value}")
@@ -137,6 +142,8 @@ def add_practitioner(
 ) -> None:
     """Enter somebody in the staff directory, or change the entry of --person. The node may run meanwhile."""
     config = load(folder)
+    if not name.strip() or not name.isprintable():
+        raise CommandFailed(Exit.USAGE, "--name is printable text, and not blank")
     drawn = os.urandom(PERSON_BYTES) if person is None else _person(person)
     _enter(config, drawn, name, role)
     added = AddedPractitioner(drawn.hex(), name, role)

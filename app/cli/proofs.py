@@ -47,9 +47,13 @@ def verify(
     Exit code 1 where it does not verify.
     """
     from states.bundle import BundleRefused, verify_bundle  # noqa: PLC0415
+    from states.errors import LedgerError  # noqa: PLC0415
     from states.trust import read_trust  # noqa: PLC0415
 
-    pinned = read_trust(_read(trust, 4_096).decode("utf-8", "replace"))
+    try:
+        pinned = read_trust(_read(trust, 4_096).decode("utf-8", "replace"))
+    except LedgerError as refused:
+        raise CommandFailed(Exit.USAGE, f"{trust} is no trust file: {refused}") from refused
     try:
         found = verify_bundle(_read(bundle, BUNDLE_BYTES_MAX), pinned)
     except BundleRefused as refused:

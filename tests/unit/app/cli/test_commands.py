@@ -124,6 +124,21 @@ def test_users_are_added_listed_and_removed(run: Run, network: DemoNetwork) -> N
     assert run("users", "list", folder, "--json")[1].strip() == "[]"
 
 
+def test_a_user_is_a_person_by_an_id_and_a_patient_at_an_agent_only(
+    run: Run, network: DemoNetwork
+) -> None:
+    mercy, agent = network.member("mercy").folder, network.member("agent").folder
+    for folder, role, person in (
+        (mercy, "clinician", "zz"),
+        (mercy, "patient", "ab" * 16),
+        (agent, "patient", "ada"),
+    ):
+        assert run("users", "add", folder, "p", "--role", role, "--person", person)[0] == 2
+    assert run("users", "add", agent, "p", "--role", "patient", "--person", "AB" * 16)[0] == 0
+    listed = json.loads(run("users", "list", agent, "--json")[1])
+    assert [user["person"] for user in listed if user["user"] == "p"] == ["ab" * 16]
+
+
 def test_a_short_password_is_refused(
     run: Run, network: DemoNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +161,8 @@ def test_a_practitioner_with_a_malformed_id_or_role_is_refused(
     folder = network.member("mercy").folder
     assert run("practitioners", "add", folder, "--name", "Dr B", "--person", "12")[0] == 2
     assert run("practitioners", "add", folder, "--name", "Dr B", "--role", "no such role!")[0] == 4
+    for name in ("", " ", "Dr\x1b[2J"):
+        assert run("practitioners", "add", folder, "--name", name)[0] == 2
 
 
 def test_the_schema_is_printed(run: Run) -> None:
@@ -191,8 +208,13 @@ def test_a_trust_file_that_was_altered_is_refused(
 ) -> None:
     (tmp_path / "network.pub").write_text(network.trust.read_text().replace("demo", "other"))
     (tmp_path / "proof").write_bytes(b"\x90")
-    assert run("verify", tmp_path / "proof", "--trust", tmp_path / "network.pub")[0] == 4
-    assert run("verify", tmp_path / "proof", "--trust", tmp_path / "missing")[0] == 2
+    code, _, err = run("verify", tmp_path / "proof", "--trust", tmp_path / "network.pub")
+    assert code == 2
+    assert f"{tmp_path / 'network.pub'} is no trust file" in err
+    code, _, err = run("verify", tmp_path / "proof", "--trust", tmp_path / "missing")
+    assert code == 2
+    assert "missing: No such file" in err
+    assert "Errno" not in err
 
 
 def test_only_a_notary_is_audited(run: Run, network: DemoNetwork) -> None:
