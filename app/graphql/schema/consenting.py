@@ -30,6 +30,7 @@ from flows.subjects.restriction import LiftRestriction, Restrict
 from states.identity import Party
 from states.state import StateRef, TransactionId
 from states.subjects.codes import Decision
+from states.subjects.consent import LENGTH_MAX_MS
 from states.subjects.terms import Exceptions, Terms
 
 
@@ -141,6 +142,9 @@ def grant_consent(info: Info, input: Annotated[GrantConsentInput, ASKED]) -> Flo
     def make() -> GrantConsent:
         custodian = named_party(context, input.custodian, "custodian")
         grantee = named_party(context, input.grantee, "grantee")
+        if grantee in (custodian, context.api.assembly.me):
+            words = "custodian, grantee and your agent are three organisations"
+            raise Mistake(ErrorCode.BAD_USER_INPUT, words, "grantee")
         now = context.moment.now
         begin = now if input.start is None else millis(input.start)
         _check_end(begin, millis(input.end), now)
@@ -222,7 +226,10 @@ def _consent(context: ApiContext, id_: str) -> StateRef:
 
 def _check_end(begin: int, end: int, now: int) -> None:
     if end <= max(begin, now):
-        raise Mistake(ErrorCode.BAD_USER_INPUT, "it must end after it starts, and later", "end")
+        words = "it must end after it starts, and after now"
+        raise Mistake(ErrorCode.BAD_USER_INPUT, words, "end")
+    if end > now + LENGTH_MAX_MS:
+        raise Mistake(ErrorCode.BAD_USER_INPUT, "it must end within ten years", "end")
 
 
 def _terms(asked: TermsInput, decision: TermsDecision, parties: tuple[Party, ...] = ()) -> Terms:

@@ -165,6 +165,9 @@ def add_practitioner(
     assembly = context.api.assembly
 
     def make(_: str) -> bytes:
+        if not input.shown_as.strip() or not input.shown_as.isprintable():
+            words = "printable text, and not blank"
+            raise Mistake(ErrorCode.BAD_USER_INPUT, words, "shownAs")
         named = Named(assembly.given.entropy(PERSON_SIZE), input.shown_as, input.role)
         assembly.enrolments.add_practitioner(assembly.db, _NAMED.decode(encode(named)))
         return named.person

@@ -39,6 +39,7 @@ PUBLIC_FAILURES = frozenset(
         "NotEnrolled",
         "NotHeld",
         "OverLimit",
+        "RuleBroken",
         "CounterpartyFailed",
         "NotCommitted",
         "WindowLapsed",

@@ -199,6 +199,7 @@ BAD_GRANTS: list[tuple[dict[str, object], str, list[str]]] = [
     ({"custodian": "x"}, "NOT_FOUND", ["input", "custodian"]),
     ({"grantee": "x"}, "NOT_FOUND", ["input", "grantee"]),
     ({"end": NOW.isoformat()}, "BAD_USER_INPUT", ["input", "end"]),
+    ({"end": (NOW + 3_661 * DAY).isoformat()}, "BAD_USER_INPUT", ["input", "end"]),
     ({"idempotencyKey": "a b"}, "BAD_USER_INPUT", ["input", "idempotencyKey"]),
     ({"idempotencyKey": ""}, "BAD_USER_INPUT", ["input", "idempotencyKey"]),
     ({"terms": {"purposes": ["LUNCH"]}}, "BAD_USER_INPUT", ["input", "terms", "purposes"]),
@@ -228,6 +229,13 @@ def test_a_grant_is_refused_as_data_that_names_the_field(
 ) -> None:
     payload = world_of_all.try_to(ADA_HERSELF, "grantConsent", world_of_all.grant_fields() | change)
     assert first_error(payload) == (code, field)
+
+
+@pytest.mark.parametrize("grantee", ["Mercy", "Agent"])
+def test_a_consent_is_for_a_third_organisation(world: GraphVillage, grantee: str) -> None:
+    fields = world.grant_fields() | {"grantee": world.party_id("Agent", grantee)}
+    refused = first_error(world.try_to(ADA_HERSELF, "grantConsent", fields))
+    assert refused == ("BAD_USER_INPUT", ["input", "grantee"])
 
 
 def test_anothers_consent_is_not_found_exactly_as_one_that_is_none(world: GraphVillage) -> None:
@@ -330,6 +338,9 @@ def test_an_operator_enters_a_practitioner_once(world: GraphVillage) -> None:
     bad = fields | {"idempotencyKey": "q", "role": "Not A Role"}
     refused = world.ask(operator, ADD, {"input": bad})
     assert at(refused, "addPractitioner", "userErrors", 0, "code") == "BAD_USER_INPUT"
+    for name in ("", " ", "Dr\x1b[2J"):
+        refused = world.ask(operator, ADD, {"input": bad | {"role": "clinician", "shownAs": name}})
+        assert at(refused, "addPractitioner", "userErrors", 0, "field") == ["input", "shownAs"]
 
 
 def test_a_disclosure_is_asked_for_and_ends_with_the_consent(world: GraphVillage) -> None:
