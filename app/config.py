@@ -44,7 +44,10 @@ class ConfigRefused(Exception):
     """The configuration cannot be used; `findings` holds every reason."""
 
     def __init__(self, path: Path, findings: tuple[Finding, ...]) -> None:
-        super().__init__(f"{path} is refused:\n" + "\n".join(f"  {each}" for each in findings))
+        super().__init__(
+            f"a node cannot run with {path} and this environment:\n"
+            + "\n".join(f"  {each}" for each in findings)
+        )
         self.path = path
         self.findings = findings
 
