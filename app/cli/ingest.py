@@ -30,6 +30,7 @@ from app.fhir.bundle import (
     read_bundles,
 )
 from app.fhir.errors import FhirRefused
+from app.fhir.files import bundle_files
 from app.node_file import NODE_FILE
 
 TOKEN = "CARECORD_TOKEN"  # noqa: S105 - the name of the variable
@@ -221,6 +222,11 @@ class _Ingest:
 
     def _groups(self, places: list[Path]) -> Iterator[PatientRecords]:
         """Yield what can be published, and note what can not."""
+        self._left_out += [
+            LeftOut(place.name, None, "", "no bundle lies directly in the folder")
+            for place in places
+            if place.is_dir() and not bundle_files(place)
+        ]
         try:
             for outcome in read_bundles(places):
                 match outcome:

@@ -49,5 +49,7 @@ def show(report: IngestReport) -> None:
             for each in report.left_out
         ]
         show_table("Left out", bad)
-    count = sum(each.records for each in report.published)
-    say(f"{count} records in {len(report.published)} transactions; {len(report.left_out)} left out")
+    flows = {each.flow: each.records for each in report.published}  # the same records twice are one
+    say(
+        f"{sum(flows.values())} records in {len(flows)} transactions; {len(report.left_out)} left out"
+    )

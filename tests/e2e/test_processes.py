@@ -96,6 +96,12 @@ def test_a_node_at_rest_is_small_and_its_start_is_short(houses: Processes) -> No
         assert houses.cpu_at_ready[key] < CPU_SECONDS_MAX, key
 
 
+def test_a_folder_without_bundles_is_told(houses: Processes, tmp_path: Path) -> None:
+    left_out = _ingest(houses, 0, bundles=tmp_path, code=1)["left_out"]
+    assert isinstance(left_out, list)
+    assert [each["file"] for each in left_out] == [tmp_path.name]
+
+
 def test_records_that_are_ingested_reach_the_patients_agent(houses: Processes) -> None:
     report = _ingest(houses, 0)
     assert report["left_out"] == []
