@@ -37,7 +37,7 @@ _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 _HEX = "[0-9a-f]{64}"
 _ORIGIN = r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?"
-_LOG_ORIGIN = r"[a-z0-9][a-z0-9.-]*(/[a-z0-9._-]+)*"
+LOG_ORIGIN = r"[a-z0-9][a-z0-9.-]*(/[a-z0-9._-]+)*"
 
 
 class ConfigRefused(Exception):
@@ -252,7 +252,7 @@ def _notary(root: Table, kind: str) -> NotarySettings | None:
         return None
     table = root.table("notary")
     settings = NotarySettings(
-        origin=table.text("origin", _LOG_ORIGIN, "the name of the log, as in notary.example/log"),
+        origin=table.text("origin", LOG_ORIGIN, "the name of the log, as in notary.example/log"),
         batch=table.whole("batch", 64, 1, 4_096),
         queue=table.whole("queue", 4_096, 1, 100_000),
     )

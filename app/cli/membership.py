@@ -1,7 +1,9 @@
 """`carecord network …` for a member: its request, what it takes, the rotation of its keys, the map as it sees it."""
 
 import os
+import re
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +12,10 @@ import typer
 
 from app.blobs.disk import Disk
 from app.cli.exits import CommandFailed, Exit
-from app.cli.founding import FOUNDING_PASSPHRASE, TRUST_FILE, opened
+from app.cli.founding import FOUNDING_PASSPHRASE, NAME_CHARS_MAX, TRUST_FILE, opened
 from app.cli.output import AsJson, say, show_json, show_table
 from app.cli.places import Folder, keys_in, load, map_in, owned, party_in, passphrase_of
-from app.config import KINDS, PASSPHRASE, NodeConfig, make_folders, usual_folders
+from app.config import KINDS, LOG_ORIGIN, PASSPHRASE, NodeConfig, make_folders, usual_folders
 from app.keystore.file import FileKeyStore
 from app.keystore.keys import NodeKey
 from app.network import bootstrap, entries
@@ -24,6 +26,8 @@ from app.network.network_map import NetworkMap
 from app.node_file import NodeFile
 from app.node_folder import NAME_FILE, clock
 from app.transport.certificate import new_tls_key, open_tls_key, pin_of
+from app.transport.dialling import PORT_MAX, parse_endpoint
+from states.errors import MalformedBytes
 from states.identity import Party
 from states.parameters import Member
 from states.trust import read_trust
@@ -69,6 +73,39 @@ class Which(StrEnum):
     TLS = "tls"
 
 
+def _wrong(profile: Profile, http_port: int, listen: str) -> str:
+    """Return what is wrong with a request for a node, or nothing."""
+    name, log, endpoint = profile.name, profile.log, _port(profile.endpoints[0])
+    fits = name.strip() and name.isprintable() and len(name) <= NAME_CHARS_MAX
+    checks = (
+        (profile.kind in KINDS, "--kind is one of " + ", ".join(KINDS)),
+        ((profile.kind == "notary") is bool(log), "--log is given for a notary, and no other kind"),
+        (not log or re.fullmatch(LOG_ORIGIN, log), "--log is a name, as in notary.example/log"),
+        (fits, f"--name is printable text, not blank, of at most {NAME_CHARS_MAX} characters"),
+        (endpoint, f"--endpoint is host:port, the port from 1 to {PORT_MAX}"),
+        (_is_address(listen), "--listen is an IP address of this machine"),
+        (0 < http_port <= PORT_MAX, f"--http-port is from 1 to {PORT_MAX}"),
+        (http_port != endpoint, "--http-port is not the port of --endpoint"),
+    )
+    return next((words for holds, words in checks if not holds), "")
+
+
+def _port(endpoint: str) -> int:
+    """Return the endpoint's port; 0 where it is no endpoint."""
+    try:
+        return parse_endpoint(endpoint).port
+    except MalformedBytes:
+        return 0
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def request(  # noqa: PLR0913, PLR0917 - a node has as many sides
     folder: Annotated[Path, typer.Argument(help="The new node's folder.", show_default=False)],
     trust: Annotated[Path, typer.Option(help="The network's trust file, network.pub.")],
@@ -89,11 +126,9 @@ def request(  # noqa: PLR0913, PLR0917 - a node has as many sides
     keys/founding.key to a medium that is not in the machine: it is the organisation's name for ever.
     """
     pinned = read_trust(trust.read_text("utf-8"))
-    if kind not in KINDS or (kind == "notary") is not bool(log):
-        raise CommandFailed(Exit.USAGE, "a kind of node, and --log for a notary only")
-    port = endpoint.rpartition(":")[2]
-    if not port.isdecimal():
-        raise CommandFailed(Exit.USAGE, "--endpoint is host:port")
+    if wrong := _wrong(Profile(name, kind, (endpoint,), log), http_port, listen):
+        raise CommandFailed(Exit.USAGE, wrong)  # before a key is drawn, which nothing replaces
+    port = parse_endpoint(endpoint).port
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folders = usual_folders(folder)
     make_folders(folders)
@@ -104,7 +139,7 @@ def request(  # noqa: PLR0913, PLR0917 - a node has as many sides
     profile = Profile(name, kind, (endpoint,), log)
     made = bootstrap.init_node(folders.keys, pinned.network, profile, words, os.urandom, clock())
     (folders.keys / NAME_FILE).write_text(made.party + "\n", "ascii")
-    NodeFile(pinned.network, kind, int(port), http_port, log, listen).write(folder)
+    NodeFile(pinned.network, kind, port, http_port, log, listen).write(folder)
     _requested(made.party, folders.keys / REQUEST_FILE, as_json=as_json)
 
 

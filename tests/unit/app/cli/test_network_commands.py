@@ -92,6 +92,44 @@ def _rotate(run: Run, founder: Path, mercy: Path, monkeypatch: pytest.MonkeyPatc
         assert ((mercy / "keys" / "tls.key").read_bytes() != tls) is (which == "tls")
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"--endpoint": "127.0.0.1:70000"}, "--endpoint"),
+        ({"--endpoint": "mercy"}, "--endpoint"),
+        ({"--http-port": "0"}, "--http-port"),
+        ({"--http-port": "7101"}, "--http-port"),
+        ({"--listen": "mercy.example"}, "--listen"),
+        ({"--name": " "}, "--name"),
+        ({"--kind": "shop"}, "--kind"),
+        ({"--kind": "notary"}, "--log"),
+        ({"--kind": "notary", "--log": "No Log"}, "--log"),
+        ({"--log": "notary.test/log"}, "--log"),
+    ],
+)
+def test_a_request_that_no_node_could_run_with_draws_no_key(
+    run: Run, tmp_path: Path, options: dict[str, str], told: str
+) -> None:
+    founder, folder = tmp_path / "founder", tmp_path / "mercy"
+    assert run("network", "init", founder, "--name", "a test")[0] == 0
+    asked = {"--name": "mercy", "--kind": "hospital", "--endpoint": "127.0.0.1:7101"} | options
+    words = [each for option in asked.items() for each in option]
+    code, _, err = run("network", "request", folder, "--trust", founder / "network.pub", *words)
+    assert code == 2
+    assert told in err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 300])
+def test_a_network_whose_trust_file_nobody_could_read_is_not_founded(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    code, _, err = run("network", "init", tmp_path / "founder", "--name", name)
+    assert code == 2
+    assert "--name" in err
+    assert not (tmp_path / "founder").exists()
+
+
 def test_later_parameters_keep_what_was_and_are_announced(run: Run, tmp_path: Path) -> None:
     founder = tmp_path / "founder"
     assert run("network", "init", founder, "--name", "a test")[0] == 0
