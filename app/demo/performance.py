@@ -25,7 +25,7 @@ from app.demo.loading import (
     sample_charts,
     too_large,
 )
-from app.demo.network import FOUNDER, NOTARY, DemoNetwork, make_network
+from app.demo.network import DEMO_PASSPHRASE, FOUNDER, NOTARY, DemoNetwork, make_network
 from app.demo.people import Person, Registry
 from app.demo.processes import Processes, free_ports
 from app.demo.proofs import Proofs, offline
@@ -271,6 +271,9 @@ async def _stay(show: Performance, town: Town) -> None:
     teller = show.teller
     teller.say("\nAll of it is still here to look at. Everybody in it is invented.\n", "bold")
     teller.accounts(list(town.accounts.values()))
+    teller.say(
+        f"For commands on a node's folder, such as carecord users: CARECORD_PASSPHRASE='{DEMO_PASSPHRASE}'"
+    )
     teller.say(f"Everything lies in {show.network.root}; Ctrl-C ends it.", "bold")
     while True:
         show.processes.check()

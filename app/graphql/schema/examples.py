@@ -175,6 +175,19 @@ EXAMPLES: Sequence[ExampleQuery] = (
         role=Role.AUDITOR,
     ),
     ExampleQuery(
+        "What came of a flow",
+        "query Outcome($flow: ID!) {\n"
+        "  node(id: $flow) { ... on Flow { kind status failure { code message }\n"
+        "    result {\n"
+        "      ... on PractitionersResult { practitioners { person shownAs role } }\n"
+        "      ... on StatedResult { consent { id status } restriction { id status } }\n"
+        "      ... on PublishedResult { records { id version } }\n"
+        "      ... on DisclosedResult { outcome words disclosure { id } }\n"
+        "      ... on EnrolledResult { custodian { name } }\n"
+        "      ... on EnrolmentOfferResult { until } } } } }",
+        '{"flow": "<id of a flow>"}',
+    ),
+    ExampleQuery(
         "Follow the vault",
         "subscription Follow($after: String) {\n"
         "  vaultUpdates(after: $after) { cursor ledgerSeq change contract transactionId\n"
