@@ -8,11 +8,13 @@ from pathlib import Path
 from app.config import Folders, make_folders, usual_folders
 from app.keystore.file import FileKeyStore, open_key_store
 from app.network.bootstrap import KEY_FILE, TLS_FILE
+from app.network.errors import MapIncomplete
 from app.network.folder import MapFolder
 from app.network.network_map import NetworkMap
 from app.transport.certificate import open_tls_key
 from app.transport.transport import Credentials, TransportSettings
 from states.identity import Party
+from states.parameters import UnknownParameters
 
 DATABASE = "node.db"
 NAME_FILE = "party"
@@ -41,6 +43,18 @@ class Opening:
         return self.folders or usual_folders(self.folder)
 
 
+def _require_map(known: NetworkMap, me: Party, path: Path) -> None:
+    """Raise MapIncomplete unless the map has what a node needs from its first moment."""
+    try:
+        known.parameters()
+    except UnknownParameters as refused:
+        raise MapIncomplete(path, "the network's parameters") from refused
+    if not known.notaries():
+        raise MapIncomplete(path, "the entry of a notary that the parameters name")
+    if known.latest(me) is None:
+        raise MapIncomplete(path, "this node's own entry")
+
+
 class OpenFolder:
     """A node's folder: its name, key store, map and TLS key. What a member and a notary have in common."""
 
@@ -52,6 +66,7 @@ class OpenFolder:
         )
         self.map = NetworkMap(opening.network, MapFolder(folders.map), clock)
         self.me = Party((folders.keys / NAME_FILE).read_text("ascii").strip())
+        _require_map(self.map, self.me, folders.map)
         tls = open_tls_key(self.keys, (folders.keys / TLS_FILE).read_bytes())
         self.credentials = Credentials(self.me, self.keys, tls)
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from app.config import ConfigRefused
 from app.keystore.errors import KeyStoreError
-from app.network.errors import FoundingKeyLocked, MapDamaged
+from app.network.errors import FoundingKeyLocked, MapDamaged, MapIncomplete
 from app.operations.ownership import FolderOwned
 from app.operations.refusals import BackupRefused
 from app.storage.database import SchemaTooNew
@@ -37,6 +37,7 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (KeyStoreError, Exit.USAGE),
     (FoundingKeyLocked, Exit.USAGE),
     (MapDamaged, Exit.FAILED),
+    (MapIncomplete, Exit.USAGE),
     (BackupRefused, Exit.USAGE),
     (FolderOwned, Exit.USAGE),
     (SchemaTooNew, Exit.USAGE),

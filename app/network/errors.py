@@ -32,6 +32,15 @@ class MapRefused(LedgerError):
         self.what = what
 
 
+class MapIncomplete(Exception):  # named for what is missing
+    """What is in the map's folder does not suffice to run a node."""
+
+    def __init__(self, path: Path, lacks: str) -> None:
+        super().__init__(f"{path} lacks {lacks}: take it in with carecord network admit")
+        self.path = path
+        self.lacks = lacks
+
+
 class MapDamaged(Exception):  # named for what happened
     """A file of the map's folder is not what was written there: the operator must look."""
 

@@ -9,6 +9,9 @@ import pytest
 
 from app.cli import founding, membership
 from app.cli.application import main
+from app.cli.exits import code_of
+from app.network.errors import MapIncomplete
+from app.node_folder import OpenFolder, Opening
 from states.trust import read_trust
 
 
@@ -128,6 +131,27 @@ def test_a_network_whose_trust_file_nobody_could_read_is_not_founded(
     assert code == 2
     assert "--name" in err
     assert not (tmp_path / "founder").exists()
+
+
+def test_a_node_whose_map_lacks_something_says_what(run: Run, tmp_path: Path) -> None:
+    founder, mercy = tmp_path / "founder", tmp_path / "mercy"
+    assert run("network", "init", founder, "--name", "a test")[0] == 0
+    notary = _request(run, tmp_path, "notary", "notary", 7100)
+    asked = _request(run, tmp_path, "mercy", "hospital", 7101)
+    assert run("network", "parameters", founder, "--notary", notary)[0] == 0
+    files = [*(founder / "map").iterdir()]
+    for request in (notary, asked):
+        code, out, err = run("network", "countersign", founder, request, "--yes", "--json")
+        assert code == 0, err
+        files.append(Path(json.loads(out)["file"]))
+    network = read_trust((founder / "network.pub").read_text()).network
+    opening = Opening(mercy, network, "for a test only")
+    for file, lacking in zip(files, ("parameters", "a notary", "own entry"), strict=True):
+        with pytest.raises(MapIncomplete, match=f"{lacking}.*carecord network admit") as refused:
+            OpenFolder(opening)
+        assert code_of(refused.value) == 2
+        assert run("network", "admit", mercy, file)[0] == 0
+    OpenFolder(opening)
 
 
 def test_later_parameters_keep_what_was_and_are_announced(run: Run, tmp_path: Path) -> None:
