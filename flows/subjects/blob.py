@@ -164,6 +164,8 @@ async def release(flow: FlowContext, session: FlowSession, tx: TransactionId) ->
         found = await ReleaseKeys(session.counterparty, tx)
     if found.outcome != "released":
         session.send(NotReleased(tx))
+        # A restored side has forgotten what it signed, and nothing more is awaited that would say so (`serve`).
+        deliver_again(flow, tx, session.counterparty)
         return False
     session.send(Keys(tx), (found.part,))
     return True
