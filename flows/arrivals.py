@@ -68,7 +68,13 @@ class Arrivals:
         if mine is None or self._office.of(peer).hello is not mine:
             return
         self._runner.changes.flush()  # what this turn posted has numbers of before, which may end here
-        for mark in self._office.welcome(peer, mine, theirs, self._runner.now):
+        lost = self._office.welcome(peer, mine, theirs, self._runner.now)
+        if lost is None:
+            return
+        # A peer that had closed a session may have been restored to before: what is sent again opens it once more.
+        for key, sent in self._store.unsaid(peer):
+            self._say_lost(peer, key, sent)
+        for mark in lost:
             self._lose(peer, mark.session)
 
     # -- sessions that begin ---------------------------------------------------------------------------
@@ -216,6 +222,9 @@ class Arrivals:
 
     def _end_lost(self, peer: Party, key: bytes, sent: int, received: int) -> None:
         self._store.put_early(InboxRow(peer, key, received, int(Kind.LOST), b"", encode(())))
+        self._say_lost(peer, key, sent)
+
+    def _say_lost(self, peer: Party, key: bytes, sent: int) -> None:
         body = encode(Fault(SESSION_LOST, "", self._entropy(8).hex()))
         self._post(peer, Kind.ERROR, key, sent, body)
 

@@ -154,13 +154,18 @@ class PostOffice:
         """The connection is gone."""
         self.of(peer).part()
 
-    def welcome(self, peer: Party, mine: Hello, theirs: Hello, now: int) -> list[SessionMark]:
-        """Take the peer's answer to our hello; return the sessions of ours that cannot go on (§3.5)."""
+    def welcome(
+        self, peer: Party, mine: Hello, theirs: Hello, now: int
+    ) -> list[SessionMark] | None:
+        """Take the peer's answer to our hello; return the sessions of ours that cannot go on (§3.5).
+
+        None where the numbers go on: then all of them do.
+        """
         correspondent = self.of(peer)
         if theirs.incarnation == mine.known and theirs.known == mine.incarnation:
             correspondent.open()
             self.acked(peer, theirs.received, now)
-            return []
+            return None
         self._store.renumber(peer, correspondent.acked)
         self._fresh.pop(peer, None)
         correspondent.renew(theirs.incarnation)

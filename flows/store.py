@@ -238,6 +238,12 @@ class FlowStore(Protocol[U_co]):
     def marks(self, peer: str, limit: int) -> list[SessionMark]:
         """Return how far each session with the peer is, by id; those closed here only while post of theirs is left."""
 
+    def unsaid(self, peer: str) -> list[tuple[bytes, int]]:
+        """Return the sessions closed here whose post to the peer does not say so, each with its next number.
+
+        The peer had closed them itself: it was not to be told.
+        """
+
     def waits(self) -> list[WaitRow]:
         """Return what running and retrying flows wait for."""
 

@@ -34,6 +34,12 @@ SELECT u.session, u.next, u.kept, 0, 1 FROM unacknowledged AS u
 ORDER BY 1 LIMIT ?4
 """
 
+_UNSAID = """
+SELECT o.session, max(o.seq) + 1 FROM flow_outbox AS o WHERE o.peer = ?1 AND o.kind NOT IN (?2, ?3)
+    AND NOT EXISTS (SELECT 1 FROM flow_session AS s WHERE s.peer = ?1 AND s.session = o.session AND s.open = 1)
+GROUP BY o.session HAVING max(o.kind IN (?4, ?5)) = 0 ORDER BY 1
+"""
+
 _KEPT = """
 WITH opened AS (SELECT id, length(args) AS size FROM flow WHERE status < 4 AND peer <> '' AND peer = ?1)
 SELECT (SELECT ifnull(sum(size), 0) FROM opened)
@@ -313,6 +319,11 @@ class SqliteFlowStore:
             SessionMark(session, sent, kept, received, bool(closed))
             for session, sent, kept, received, closed in rows
         ]
+
+    def unsaid(self, peer: str) -> list[tuple[bytes, int]]:
+        return self._execute(
+            _UNSAID, (peer, *map(int, (Kind.LETTER, Kind.REJECT, Kind.END, Kind.ERROR)))
+        ).fetchall()
 
     # -- what wakes flows, and what is shown of them ---------------------------------------------------
 

@@ -130,6 +130,30 @@ def test_an_enrolment_that_a_restore_cut_in_half_is_whole_or_is_not(
         assert of_ada(agent, mercy, ADA.hex()) == of_ada(mercy, mercy, LOCAL)
 
 
+def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No acknowledgement reaches the agent, but that its session is lost; then the custodian forgets having seen it."""
+    flow = applied(village)
+    village._turn(village.nodes["Agent"])
+    forgetful, first = image_of(village, "Mercy"), image_of(village, "Agent")
+    village.settle()
+    agent = put_back(village, "Agent", first, ())
+    monkeypatch.setattr(agent.engine, "acked", lambda *_: None)
+    greet(village, "Agent")
+    until(village, f"SELECT 1 FROM flow WHERE id = x'{flow.hex()}' AND status > 3", "Agent")
+    row = agent.engine.flow(flow)
+    assert row is not None
+    assert row.why.startswith("SessionLost")
+    last = image_of(village, "Agent")
+    assert last.execute("SELECT seq FROM flow_outbox").fetchall() == [(0,)]
+    put_back(village, "Mercy", forgetful, ())
+    put_back(village, "Agent", last, ())
+    greet(village, "Mercy")
+    village.settle()
+    assert [row.tag for row in village.nodes["Mercy"].engine.flows((Status.RUNNING,))] == []
+
+
 def test_a_code_used_since_the_restore_does_not_keep_an_enrolment_from_coming_back(
     village: Village,
 ) -> None:

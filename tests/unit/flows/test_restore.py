@@ -131,6 +131,30 @@ def test_a_flow_that_opens_a_session_for_the_second_time_learns_that_it_is_lost(
     assert len(riverside.engine.flows()) == 1
 
 
+def test_a_session_that_its_opener_ended_without_a_word_is_ended_where_it_opens_anew() -> None:
+    """Its opener was told that it is lost, and had nothing to say to that; what it had said is sent again."""
+    mercy, riverside, wires = pair()
+    mercy.engine.disconnected(riverside.party)
+    asking = mercy.engine.start(Ask(riverside.party, "silent/1", "x"))
+    before, forgetful = image_of(mercy), image_of(riverside)
+    wires.connect()
+    wires.run()
+    wires.wait(1_000)
+    restored(mercy, wires, before)
+    while asking not in mercy.finished:
+        talk(wires, 1)
+    assert mercy.finished[asking].result == encode(Word("lost"))
+    image = image_of(mercy)
+    restored(riverside, wires, forgetful)
+    restored(mercy, wires, image)
+    wires.run()
+    wires.wait(1_000)
+    (silent,) = riverside.engine.flows()
+    riverside.engine.raise_event(silent.id, "speak", "once", b"hello")
+    wires.run()
+    assert riverside.count("flow_session") == mercy.count("flow_outbox") == 0
+
+
 @pytest.mark.parametrize("rounds", range(1, 14))
 @pytest.mark.parametrize("who", [0, 1], ids=["initiator", "responder"])
 @pytest.mark.parametrize("age", [0, 1, 3])

@@ -123,6 +123,31 @@ def test_a_mark_says_what_is_still_held() -> None:
     assert store.marks(PEER, 9) == [SessionMark(live, 5, 5, 3, closed=False)]
 
 
+def test_what_was_closed_without_a_word_is_found_while_post_of_it_is_left() -> None:
+    store = a_store()
+    live, ended, unsaid, letter, refused = (bytes([n]) * 16 for n in range(1, 6))
+    store.write(
+        Batch(
+            sessions=[
+                SessionRow(PEER, live, FLOW, 1, 0, 1),
+                SessionRow(PEER, unsaid, FLOW, 2, 1, 0),
+            ],
+            outbox=[
+                post(1, Kind.INIT, live, 0),
+                post(2, Kind.INIT, unsaid, 0),
+                post(3, Kind.INIT, ended, 0),
+                post(4, Kind.DATA, unsaid, 1),
+                post(5, Kind.ERROR, ended, 1),
+                post(6, Kind.LETTER, letter, 0),
+                post(7, Kind.REJECT, refused, 0),
+            ],
+        )
+    )
+    assert store.unsaid(PEER) == [(unsaid, 2)]
+    store.acknowledge(PEER, 7)
+    assert store.unsaid(PEER) == []
+
+
 def test_what_wakes_flows_is_found_without_replaying_them() -> None:
     store = a_store()
     waits = [WaitRow(FLOW, 9, 1, "", b""), WaitRow(OTHER, 5, 2, "notarise", b"row")]
