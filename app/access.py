@@ -116,11 +116,15 @@ class DisclosedItem:
 
 @dataclass(frozen=True, slots=True)
 class OwnRecord:
-    """A version of a record in this node's own custody. `closed`: the patient's statements deny it to the asker."""
+    """A version of a record in this node's own custody. `closed`: the patient's statements deny it to the asker.
+
+    `passed_on`: another has taken custody of it since.
+    """
 
     custodian: Party
     has_key: bool
     closed: bool
+    passed_on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,10 @@ def judge_own(
         yield GateRule.TREATMENT, purpose_covers("TREAT", purpose)
         yield (
             GateRule.OWN_RECORD,
-            record is not None and record.custodian == here.me and record.has_key,
+            record is not None
+            and record.custodian == here.me
+            and record.has_key
+            and not record.passed_on,
         )
         yield GateRule.NOT_CLOSED, record is not None and not record.closed
 

@@ -67,6 +67,7 @@ _OWN = sql(
         _R.c.size_class,
         _R.c.content,
         _R.c.key,
+        _R.c.passed_to,
     ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
 )
 _ENROLLED = sql(
@@ -169,6 +170,7 @@ class OwnFacts:
     blob: str
     size_class: int
     key: bytes | None
+    passed_on: bool
 
 
 def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | None:
@@ -205,7 +207,7 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
     row = db.execute(_OWN, {"tx": ref.tx, "idx": ref.index}).fetchone()
     if row is None:
         return None
-    custodian, patient, commitment, blob, size_class, content, key = row
+    custodian, patient, commitment, blob, size_class, content, key, passed_to = row
     enrolled = db.execute(_ENROLLED, {"local": patient, "custodian": me}).fetchone()
     return OwnFacts(
         custodian=Party(custodian),
@@ -217,6 +219,7 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
         blob=blob,
         size_class=size_class,
         key=key,
+        passed_on=passed_to is not None,
     )
 
 

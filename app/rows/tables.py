@@ -131,6 +131,7 @@ class RecordRow(SQLModel, table=True):
     """A version of a record, as this node may read it: metadata, and at its custodian the wrapped data key.
 
     `withheld` is the coded reason for which its content is withheld from the patient, as the custodian says.
+    `passed_to` is who has taken custody of the record since: nobody here reads it, or a version before it, any more.
     """
 
     __tablename__ = "record"
@@ -159,6 +160,7 @@ class RecordRow(SQLModel, table=True):
     withheld: str | None = None
     created_seq: int
     consumed_seq: int | None = None
+    passed_to: str | None = None
 
 
 class PatientWrapRow(SQLModel, table=True):

@@ -15,6 +15,7 @@ from app.rows.tables import (
     RecordRow,
 )
 from app.storage.statements import creation, sql, table_of
+from app.subjects.custody import pass_on
 from app.subjects.enrolment import Enrolments
 from app.subjects.patient_access import keep_up, reason_taken_over
 from app.vault.drafts import Output, Saying
@@ -220,6 +221,7 @@ class RecordSubject:
         for item in ledger.inputs:
             step.unit.execute(_END_RECORD, {"id": item.ref.tx, "index": item.ref.index, "seq": seq})
             letters += self._superseded(step, ledger, item.ref)
+            pass_on(step, self.me, ledger, item.ref)
         reason = reason_taken_over(step.unit, ledger)
         described = self._described(step, ledger)
         rows = [
@@ -296,6 +298,7 @@ class RecordSubject:
             "withheld": withheld,
             "created_seq": seq,
             "consumed_seq": None,
+            "passed_to": None,
         }
 
     def _superseded(

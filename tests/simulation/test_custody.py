@@ -1,18 +1,23 @@
 """Who gives a record away does not know what becomes of it, and does not say that it does."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from app.assembly import Assembly
+from app.auth.sessions import Role, Session
+from app.gate import Refused
 from app.subjects.consumed import ConsumedRecords
 from flows.consumed import FindConsumed
 from flows.notary_change import ChangeNotary, Moved
+from flows.subjects.enrolment import Practitioner
 from flows.subjects.record import AmendRecord, Published, TransferCustody
 from states.groups import Group
 from states.signed import PROVEN_TRANSACTION
 from states.state import StateRef, TransactionId
 from states.tearoff import open_tearoff
 from tests.attack.liar import Liar
-from tests.simulation.neighbours import ADA, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, REED, enrol, publish, result, stage
 from tests.simulation.restoring import image_of, put_back
 from tests.simulation.test_recovery import connect
 from tests.simulation.village import Village
@@ -61,6 +66,43 @@ def test_a_record_that_comes_back_lives_at_its_first_custodian_again(village: Vi
     back = passed(village, there, "Mercy", "Northside")
     assert live(village.nodes["Northside"]) == live(village.nodes["Agent"]) == {(back.tx, 0)}
     assert live(village.nodes["Mercy"]) == set()
+
+
+def clinician(village: Village, name: str) -> Session:
+    """A clinician of an organisation, signed in."""
+    node = village.nodes[name]
+    person = Practitioner(REED, "Dr B. Bell", "clinician")
+    node.enrolments.add_practitioner(node.db, person)
+    now = datetime.fromtimestamp(village.clock() / 1_000, UTC)
+    return Session(
+        "bell", "bell", Role.CLINICIAN, REED.hex(), node.me, now, now + timedelta(hours=1)
+    )
+
+
+def opens(village: Village, name: str, record: StateRef) -> bool:
+    found = village.nodes[name].gate.read_own(clinician(village, name), record, "TREAT")
+    return not isinstance(found, Refused)
+
+
+def test_the_staff_of_a_former_custodian_reads_neither_the_record_nor_what_it_was_before(
+    village: Village,
+) -> None:
+    """It keeps the bytes, as the law may want; it is outside now all the same."""
+    first, other = published(village), published(village)
+    batch = stage(village, "Northside", NORTHSIDE, [("laboratory", b"potassium 4.6")])
+    amend = AmendRecord(first, batch)
+    made = result(village, "Northside", village.run("Northside", amend), Published)
+    second = StateRef(TransactionId(made.tx), 0)
+    assert opens(village, "Northside", first)
+    assert opens(village, "Northside", second)
+    there = passed(village, second, "Northside", "Mercy")
+    assert not opens(village, "Northside", first)
+    assert not opens(village, "Northside", second)
+    assert opens(village, "Northside", other), "it keeps this one still"
+    assert opens(village, "Mercy", there)
+    back = passed(village, there, "Mercy", "Northside")
+    assert not opens(village, "Mercy", there)
+    assert opens(village, "Northside", back)
 
 
 def test_a_former_custodian_does_not_hear_that_a_record_moved_to_another_notary(

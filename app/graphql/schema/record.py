@@ -71,7 +71,9 @@ RECORDS = Listing(
     order=(_R.c.created_seq, _R.c.idx),
     visible={
         Reach.OWN: _R.c.patient == bindparam("viewer_person"),
-        Reach.HOUSE: and_(_R.c.custodian == bindparam("viewer_me"), _LEFT_OPEN),
+        Reach.HOUSE: and_(
+            _R.c.custodian == bindparam("viewer_me"), _R.c.passed_to.is_(None), _LEFT_OPEN
+        ),
     },
     at=_R.c.created_seq <= _SEQ,
     filters={

@@ -145,7 +145,7 @@ class World:
             commitment=made.commitment, blob=made.cid, size_class=made.size_class,
             content=encode(RESULT), category="laboratory", kind="Observation", day="2026-11-20",
             key=self.keys.wrap_at_rest(key, made.commitment), length=made.length, resource_id="1",
-            created_seq=3, consumed_seq=None, withheld=None)  # fmt: skip
+            created_seq=3, consumed_seq=None, passed_to=None, withheld=None)  # fmt: skip
         self._fill_as_agent(key, made)
         add(self.db, EnrolmentRow, patient=ADA_AT_RIVERSIDE, custodian=RIVERSIDE, agent=AGENT,
             local=LOCAL, authority=b"", signed=b"signed", keepsake=b"kept", from_time=0)  # fmt: skip
@@ -155,7 +155,7 @@ class World:
         add(self.db, RecordRow, tx=HERS.tx, idx=1, custodian=MERCY, patient=ADA.hex(), version=1,
             commitment=made.commitment, blob=made.cid, size_class=made.size_class,
             content=encode(RESULT), category="laboratory", kind="Observation", day="2026-11-20",
-            key=None, length=None, resource_id=None, created_seq=4, consumed_seq=None,
+            key=None, length=None, resource_id=None, created_seq=4, consumed_seq=None, passed_to=None,
             withheld=None)  # fmt: skip
         shared = seeded("shared key")
         context = WrapContext(HERS.tx, SHARED_ITEM, EPOCH)

@@ -196,6 +196,10 @@ def _own_damaged(asked: Asked) -> None:
     asked.world.change("UPDATE record SET commitment = ?", bytes(32))
 
 
+def _passed_on(asked: Asked) -> None:
+    asked.world.change("UPDATE record SET passed_to = ?", "did:key:zNorthside")
+
+
 OWN_BREAKS: tuple[tuple[GateRule, Break], ...] = (
     (GateRule.SESSION_LIVES, _expired),
     (GateRule.OF_THIS_NODE, _of_another),
@@ -206,6 +210,7 @@ OWN_BREAKS: tuple[tuple[GateRule, Break], ...] = (
     (GateRule.OWN_RECORD, _no_record),
     (GateRule.OWN_RECORD, _not_ours),
     (GateRule.OWN_RECORD, _erased),
+    (GateRule.OWN_RECORD, _passed_on),
     (GateRule.NOT_CLOSED, _restricted),
     (GateRule.READABLE, _own_damaged),
 )
@@ -245,7 +250,7 @@ def _key_of_anothers_record(asked: Asked) -> None:
     world = asked.world
     add_copy = (
         "INSERT INTO record SELECT ?, 0, custodian, ?, version, commitment, blob, size_class, content, category,"
-        " kind, day, key, length, resource_id, withheld, 9, NULL FROM record WHERE tx = ?"
+        " kind, day, key, length, resource_id, withheld, 9, NULL, NULL FROM record WHERE tx = ?"
     )
     world.change(add_copy, ELSEWHERE, OTHER_PERSON.hex(), HERS.tx)
     world.db.execute("UPDATE patient_key SET tx = ?, idx = 0", (ELSEWHERE,))

@@ -95,7 +95,7 @@ def db() -> Connection:
         add(db, RecordRow, tx=RECORD, idx=0, custodian=MERCY, patient="ada", version=1,
             commitment=seeded("result"), blob="b", size_class=4_096, content=b"", category="laboratory",
             kind="Observation", day=None, key=None, length=None, resource_id=None, withheld=None, created_seq=1,
-            consumed_seq=None)  # fmt: skip
+            consumed_seq=None, passed_to=None)  # fmt: skip
         add(db, EnrolmentRow, patient=ADA_AT_MERCY, custodian=MERCY, agent=AGENT, local="ada",
             authority=b"", signed=enrolment(), keepsake=b"kept", from_time=0)  # fmt: skip
     return db

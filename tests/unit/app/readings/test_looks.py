@@ -168,7 +168,7 @@ def database() -> Connection:
         add(db, RecordRow, tx=seeded("own"), idx=0, custodian=RIVERSIDE, patient=ADA, version=1,
             commitment=OWN_COMMITMENT, blob="b", size_class=4_096, content=content,
             category="laboratory", kind="Observation", day=None, key=None, length=None,
-            resource_id=None, withheld=None, created_seq=1, consumed_seq=None)  # fmt: skip
+            resource_id=None, withheld=None, created_seq=1, consumed_seq=None, passed_to=None)  # fmt: skip
     return db
 
 
