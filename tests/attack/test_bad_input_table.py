@@ -322,7 +322,7 @@ TABLE = (
     Row(
         "a bad configuration",
         "app.config:ConfigRefused",
-        "{path} is refused:",
+        "a node cannot run with {path}",
         "the node does not start; every reason is told at once, and no secret",
         (
             "unit/app/test_config.py::test_every_reason_is_told_at_once",
