@@ -25,6 +25,7 @@ _THIS = (
 _PUT = sql(insert(_PERMIT).prefix_with("OR REPLACE"))
 _LIVE = sql(select(_PERMIT.c.until).where(*_THIS, _PERMIT.c.until > bindparam("now")))
 _DROP = sql(delete(_PERMIT).where(*_THIS))
+_DROP_ALL = sql(delete(_PERMIT))
 _DROP_ENDED = sql(
     delete(_PERMIT).where(
         _PERMIT.c.patient == bindparam("whose"), _PERMIT.c.until <= bindparam("now")
@@ -77,6 +78,11 @@ class TransferPermits:
     def withdraw(db: Connection, patient: str, custodian: Party, to: Party) -> None:
         """End a permit, if there is one: nothing is introduced by it from now on."""
         db.execute(_DROP, {"whose": patient, "old": custodian, "new": to})
+
+    @staticmethod
+    def withdraw_all(db: Connection) -> None:
+        """End every permit: an image from before a withdrawal does not know of it, and nobody else could tell."""
+        db.execute(_DROP_ALL)
 
     @staticmethod
     def is_permitted(db: Connection, now: int, patient: str, custodian: Party, to: Party) -> bool:

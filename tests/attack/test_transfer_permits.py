@@ -110,6 +110,19 @@ def test_an_agent_that_was_restored_without_a_permit_waits_for_a_new_one(village
     assert passes(village, record)
 
 
+def test_an_agent_that_was_restored_from_before_a_withdrawal_does_not_permit_again(
+    village: Village,
+) -> None:
+    record = published(village)
+    permit(village, "Mercy", "Riverside")
+    image = image_of(village, "Agent")
+    withdraw(village)
+    put_back(village, "Agent", image, ("Mercy", "Riverside"))
+    greet(village, "Agent")
+    village.settle()
+    assert not passes(village, record)
+
+
 def not_a_record(village: Village) -> Introduce:
     return Introduce(StateRef(TransactionId(bytes(32)), 0), village.party("Riverside"))
 
