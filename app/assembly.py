@@ -31,6 +31,7 @@ from app.subjects.record import RecordSubject
 from app.subjects.restriction import RestrictionSubject
 from app.subjects.statement import Statements
 from app.subjects.transfer import Transfers
+from app.subjects.transfer_permit import TransferPermits
 from app.subjects.wrapped import BLOB_PART
 from app.vault.drafts import Drafts
 from app.vault.ground import Ground
@@ -81,6 +82,7 @@ class Assembly:
         self.ground = _ground(given)
         self.vault = self.ground.vault
         self.enrolments = Enrolments(given.me, given.keys, given.entropy)
+        self.transfer_permits = TransferPermits(self.enrolments)
         self.statements = Statements(self.ground, self.enrolments)
         self.readings = ReadingLog(given.me, given.keys, given.entropy)
         self.looks = Looks(given.me, given.directory, given.parameters)
@@ -130,7 +132,7 @@ class Assembly:
         consents = ConsentSubject(self.ground, self.statements, self.deciding)
         restrictions = RestrictionSubject(self.ground, self.statements, self.deciding)
         moves = NotaryChangeSubject(self.ground, self.enrolments, NOTARY_CHANGE)
-        transfers = Transfers(self.ground, self.enrolments)
+        transfers = Transfers(self.ground, self.enrolments, self.transfer_permits)
         judges = {
             self.disclosures.contract.name: self.disclosures.judge,
             self.records.contract.name: transfers.judge,

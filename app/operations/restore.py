@@ -125,6 +125,7 @@ def begin_anew(
         incarnation = entropy(INCARNATION_BYTES)
         SqliteFlowStore(db).new_incarnation(incarnation)
         assembly = assemble()
+        assembly.transfer_permits.withdraw_all(db)
         for peer in peers:
             key = f"recover {incarnation.hex()} {peer}"
             Aside.begin(db, assembly.engine.start(Recover(peer, since), key))

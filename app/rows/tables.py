@@ -301,6 +301,18 @@ class IntroductionRow(SQLModel, table=True):
     withheld: str | None = None  # from the patient, as the old custodian said with its offer
 
 
+class TransferPermitRow(SQLModel, table=True):
+    """At an agent: between which custodians a patient (her handle, hex) lets her records pass, until when."""
+
+    __tablename__ = "transfer_permit"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    patient: str = Field(primary_key=True)
+    custodian: str = Field(primary_key=True)
+    to: str = Field(primary_key=True)
+    until: int  # ms, exclusive
+
+
 class TransferRow(SQLModel, table=True):
     """At an old custodian: for whom the keys of a transferred record are to be wrapped."""
 
@@ -320,6 +332,7 @@ RECORD_TABLES: tuple[type[SQLModel], ...] = (
     BatchRow,
     RecordRow,
     IntroductionRow,
+    TransferPermitRow,
     TransferRow,
     PatientWrapRow,
     PatientKeyRow,

@@ -12,6 +12,7 @@ from app.storage.statements import sql, table_of
 from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments, any_enrolment
 from app.subjects.patient_access import reason_of
+from app.subjects.transfer_permit import TransferPermits
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -103,9 +104,10 @@ _ADD_TRANSFER = sql(insert(_TRANSFER))
 class Transfers:
     """All three sides of a transfer."""
 
-    def __init__(self, ground: Ground, enrolments: Enrolments) -> None:
+    def __init__(self, ground: Ground, enrolments: Enrolments, permits: TransferPermits) -> None:
         self._ground = ground
         self._enrolments = enrolments
+        self._permits = permits
         self.me = ground.me
 
     def register(self, handlers: Handlers[Connection]) -> None:
@@ -118,16 +120,28 @@ class Transfers:
     # -- the agent -----------------------------------------------------------------------------------
 
     def introduce(self, step: Step, request: MakeIntroduction) -> Introduction:
-        """See MakeIntroduction. The asker must be the record's custodian, and its patient one of this agent."""
+        """See MakeIntroduction. The asker must be the record's custodian, and its patient permit just this pair now.
+
+        All refusals are alike: a custodian must not learn where else its patient is enrolled, or what she permits.
+        """
+        patient = self._named_patient(step, request)
+        if patient is None:
+            raise FlowRefused("nothing-available", "Nothing available.")
+        token = self._ground.entropy(TOKEN_SIZE)
+        return Introduction(token, patient, request.custodian)
+
+    def _named_patient(self, step: Step, request: MakeIntroduction) -> PatientId | None:
+        """Return what the new custodian calls the patient of a record, if the record may pass to it."""
         row = self._record(step, request.record)
         if row is None or row[1] != request.custodian or row[2] is not None or row[0] is None:
-            raise FlowRefused("nothing-available", "Nothing available.")
+            return None
+        pair = request.custodian, request.to
+        if not self._permits.is_permitted(step.unit, step.now, row[0], *pair):
+            return None
         try:
-            enrolment = self._enrolments.of_local(step.unit, request.to, row[0])
+            return self._enrolments.of_local(step.unit, request.to, row[0]).patient
         except NotEnrolled:
-            raise FlowRefused("not-enrolled", "the patient is not enrolled there") from None
-        token = self._ground.entropy(TOKEN_SIZE)
-        return Introduction(token, enrolment.patient, request.custodian)
+            return None
 
     # -- the new custodian ---------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ async def _settle(flow: FlowContext, build: Request[Held]) -> Recorded:
 class Introduce(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="introduce/1"
 ):
-    """To the agent: may this record of your patient pass to that custodian?"""
+    """To the agent: does your patient let this record pass to that custodian?"""
 
     record: StateRef
     to: PartyField
@@ -110,7 +110,7 @@ class Introduction(
 class MakeIntroduction(
     Request[Introduction], frozen=True, array_like=True, tag="make-introduction"
 ):
-    """Draw a token if the patient (or a mandate) lets this record pass. Raises FlowRefused otherwise."""
+    """Draw a token if the patient has permitted that this record passes. Raises FlowRefused otherwise, always alike."""
 
     answers: ClassVar[type[msgspec.Struct]] = Introduction
     custodian: Party

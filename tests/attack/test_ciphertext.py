@@ -32,7 +32,7 @@ from states.errors import MalformedBytes
 from states.state import StateRef, TransactionId
 from tests.attack.liar import Liar, count, enrol_patient, stuck
 from tests.attack.test_requests import Recipient
-from tests.simulation.neighbours import ADA, REED, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, REED, enrol, permit, publish, result, stage
 from tests.simulation.test_story import granted
 from tests.simulation.village import Village
 
@@ -160,6 +160,8 @@ def with_bob(village: Village) -> None:
     village.nodes["Agent"].given.keys.add_patient(BOB)
     enrol_patient(village, "Mercy", "MRN 6666", BOB)
     enrol_patient(village, "Riverside", "RV 6666", BOB)
+    permit(village, "Riverside", "Mercy", BOB)
+    permit(village, "Mercy", "Riverside", BOB)
 
 
 def test_bytes_of_one_patient_are_not_taken_over_for_another(village: Village) -> None:
@@ -179,6 +181,7 @@ def test_a_custodian_signs_the_transfer_of_no_other_record_than_was_offered(
     """A copy of Ada's is offered as Ada's, which is harmless, and then transferred by what introduced one of Bob's."""
     with_bob(village)
     enrol_patient(village, "Riverside", "RV 4711", ADA)
+    permit(village, "Riverside", "Mercy")
     mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
     copied = copied_from_mercy(village, "RV 4711", "MRN 4711")
     made = publish(village, "Riverside", "RV 6666", [("note", b"of Bob")])
@@ -206,6 +209,7 @@ def test_a_copy_of_what_a_custodian_has_already_is_not_taken_over(village: Villa
     """Of the same patient: the liar's wrong key would be released to recipients, or the true one to him."""
     granted(village)
     enrol_patient(village, "Riverside", "RV 4711", ADA)
+    permit(village, "Riverside", "Mercy")
     mercy = village.nodes["Mercy"]
     copied = copied_from_mercy(village, "RV 4711", "MRN 4711")
     village.run("Riverside", TransferCustody(copied, village.party("Agent"), mercy.me))
@@ -247,6 +251,7 @@ def test_a_record_is_not_transferred_to_whom_nothing_can_be_wrapped_for(
 ) -> None:
     published = _of_adas(village)
     enrol_patient(village, "Riverside", "RV-20-88", ADA)
+    permit(village, "Mercy", "Riverside")
     mercy, riverside = village.nodes["Mercy"], village.nodes["Riverside"]
     handlers = riverside.engine._around.handlers._handlers
     accept = handlers[AcceptOffer]
@@ -270,6 +275,7 @@ def test_keys_for_an_epoch_that_the_receiver_never_had_are_refused_and_not_tried
     if moved:
         published = _of_adas(village)
         enrol_patient(village, "Riverside", "RV-20-88", ADA)
+        permit(village, "Mercy", "Riverside")
         move = TransferCustody(published, village.party("Agent"), village.party("Riverside"))
         tx = result(village, "Mercy", village.run("Mercy", move), Published).tx
     else:

@@ -44,6 +44,13 @@ def enrol(village: Village, custodian: str, local: str) -> None:
     assert row.status == Status.DONE, row
 
 
+def permit(village: Village, custodian: str, to: str, patient: bytes = ADA) -> None:
+    """Let a patient permit that a custodian passes her records to another, for a week."""
+    agent, now = village.nodes["Agent"], village.clock.now
+    pair = village.party(custodian), village.party(to)
+    agent.transfer_permits.permit(agent.db, now, patient.hex(), *pair, now + 7 * DAY)
+
+
 def stage(
     village: Village,
     custodian: str,

@@ -17,7 +17,7 @@ from states.signed import PROVEN_TRANSACTION
 from states.state import StateRef, TransactionId
 from states.tearoff import open_tearoff
 from tests.attack.liar import Liar
-from tests.simulation.neighbours import ADA, REED, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, REED, enrol, permit, publish, result, stage
 from tests.simulation.restoring import image_of, put_back
 from tests.simulation.test_recovery import connect
 from tests.simulation.village import Village
@@ -40,6 +40,7 @@ def published(village: Village) -> StateRef:
 
 
 def passed(village: Village, record: StateRef, old: str, new: str) -> StateRef:
+    permit(village, old, new)
     move = TransferCustody(record, village.party("Agent"), village.party(new))
     made = result(village, old, village.run(old, move), Published)
     return StateRef(TransactionId(made.tx), 0)

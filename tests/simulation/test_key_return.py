@@ -21,7 +21,7 @@ from flows.subjects.record import Published, TransferCustody
 from states.encoding import encode
 from states.state import StateRef, TransactionId
 from tests.attack.liar import Liar, count, stuck
-from tests.simulation.neighbours import ADA, enrol, publish, result
+from tests.simulation.neighbours import ADA, enrol, permit, publish, result
 from tests.simulation.village import Village
 
 LOST = "SELECT count(*) FROM record WHERE custodian = ? AND key IS NULL"
@@ -119,6 +119,8 @@ def test_what_came_back_to_a_custodian_is_its_patients_again_after_a_restore(
     """Passed on and taken back: nobody but the restored node had seen how it named her the second time."""
     published = publish(village, "Mercy", "MRN 4711", [("laboratory", b"first")])
     enrol(village, "Riverside", "RV-20-88")
+    permit(village, "Mercy", "Riverside")
+    permit(village, "Riverside", "Mercy")
     there = StateRef(TransactionId(published.tx), 0)
     move = TransferCustody(there, village.party("Agent"), village.party("Riverside"))
     moved = result(village, "Mercy", village.run("Mercy", move), Published)
@@ -146,6 +148,7 @@ def test_nobody_but_the_custodian_of_the_moment_gets_a_key(village: Village) -> 
     """Not a stranger, nor who passed the record on."""
     published = publish(village, "Mercy", "MRN 4711", [("laboratory", b"first")])
     enrol(village, "Riverside", "RV-20-88")
+    permit(village, "Mercy", "Riverside")
     old = StateRef(TransactionId(published.tx), 0)
     move = TransferCustody(old, village.party("Agent"), village.party("Riverside"))
     moved = result(village, "Mercy", village.run("Mercy", move), Published)

@@ -19,7 +19,7 @@ from states.signed import ProvenTransaction
 from states.state import StateRef, TransactionId
 from states.subjects.record import RecordErase
 from tests.attack.liar import enrol_patient
-from tests.simulation.neighbours import ADA, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, enrol, permit, publish, result, stage
 from tests.simulation.village import Village
 
 EVE = b"eve-at-her-agent"
@@ -147,6 +147,7 @@ def test_what_corrects_a_withheld_record_is_withheld_as_well(village: Village) -
 
 def transferred(village: Village, ref: StateRef) -> StateRef:
     enrol(village, "Riverside", "RV-20-88")
+    permit(village, "Mercy", "Riverside")
     move = TransferCustody(ref, village.party("Agent"), village.party("Riverside"))
     return first_of(result(village, "Mercy", village.run("Mercy", move), Published))
 

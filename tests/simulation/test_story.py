@@ -15,7 +15,7 @@ from flows.subjects.restriction import Restrict
 from flows.subjects.statement import Stated
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
-from tests.simulation.neighbours import ADA, DAY, REED, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, DAY, REED, enrol, permit, publish, result, stage
 from tests.simulation.village import Village
 
 
@@ -127,6 +127,7 @@ def test_custody_passes_without_a_common_name_of_the_patient(village: Village) -
     village.nodes["Agent"].given.keys.add_patient(ADA)
     enrol(village, "Northside", "order book 93")
     enrol(village, "Mercy", "MRN 4711")
+    permit(village, "Northside", "Mercy")
     published = publish(village, "Northside", "order book 93", [("laboratory", b"potassium 4.4")])
     move = TransferCustody(
         StateRef(TransactionId(published.tx), 0), village.party("Agent"), village.party("Mercy")

@@ -18,7 +18,7 @@ from flows.subjects.statement import Stated
 from states.identity import Party
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
-from tests.simulation.neighbours import ADA, DAY, REED, enrol, publish, result, stage
+from tests.simulation.neighbours import ADA, DAY, REED, enrol, permit, publish, result, stage
 from tests.simulation.restoring import greet, image_of, put_back
 from tests.simulation.test_story import disclosed, granted, reed_signed_in
 from tests.simulation.village import Village
@@ -120,12 +120,12 @@ class WholeStory:
         name = "order book 93"
         published = publish(village, "Northside", name, [("laboratory", b"potassium 4.4")])
         record = StateRef(TransactionId(published.tx), 0)
-        move = TransferCustody(record, village.party("Agent"), village.party("Riverside"))
+        move = TransferCustody(record, village.party("Agent"), village.party("Mercy"))
         refused = village.nodes["Northside"].engine.flow(village.run("Northside", move))
         assert refused is not None
-        assert refused.status == Status.FAILED, "she is not enrolled at Riverside"
+        assert refused.status == Status.FAILED, "she has not permitted it"
+        permit(village, "Northside", "Mercy")
         image = image_of(village, "Mercy")
-        move = TransferCustody(record, village.party("Agent"), village.party("Mercy"))
         moved = result(village, "Northside", village.run("Northside", move), Published)
         mercy = self._put_back("Mercy", image)
         village.run("Mercy", Recover(village.party("Northside"), 0))

@@ -12,6 +12,7 @@ import msgspec
 from app.blobs.cipher import seal
 from app.storage.database import transaction
 from app.subjects.record import Staged
+from app.subjects.transfer_permit import NotPermissible
 from flows.flow import Flow
 from flows.store import Status
 from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
@@ -44,6 +45,7 @@ CUSTODIANS = ("Mercy", "Riverside", "Northside")
 RECIPIENTS = ("Riverside", "Mercy")
 DAY = 86_400_000
 ESTRANGED_MS = 90_000
+PERMITTED_SHARE = 0.9  # of transfers: the others are refused
 REED = bytes(range(16))
 
 _LIVE_STATEMENTS = (
@@ -76,6 +78,7 @@ class Workload:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._random = Random(f"{world.seed}/workload")
+        self._permitting = Random(f"{world.seed}/permits")
         self._patients = PATIENTS[: self._random.choice((2, 2, 3))]
         self._keys = 0
         self._desks: list[Desk] = []
@@ -276,18 +279,38 @@ class Workload:
         to = self._taker(node, ref)
         for mark, _category in self._marks_of(node, ref):
             self._world.oracle.canaries.let(mark, to)
+        self._permit(node, self._world.nodes[to], ref)
         self._launch(node, TransferCustody(ref, self._agent.me, self._world.nodes[to].me))
+
+    def _permit(self, node: SimNode, to: SimNode, ref: StateRef) -> None:
+        """Mostly the patient has permitted it, if she can: where not, her agent refuses."""
+        agent, row = self._agent.assembly, self._patient_of(ref)
+        if agent is None or row is None or self._permitting.random() >= PERMITTED_SHARE:
+            return
+        now = self._agent.clock()
+        until = now + self._permitting.choice((7 * DAY, 30_000))
+        try:
+            with present(self._agent.observer), transaction(self._agent.disk) as db:
+                agent.transfer_permits.permit(db, now, row[0], node.me, to.me, until)
+        except (Killed, DiskFull, NotPermissible):
+            return
+
+    def _patient_of(self, ref: StateRef) -> tuple[str] | None:
+        """Return the patient of a record, if her agent knows it."""
+        found: tuple[str] | None = self._agent.disk.execute(
+            "SELECT patient FROM record WHERE tx = ? AND idx = ? AND patient IS NOT NULL",
+            (ref.tx, ref.index),
+        ).fetchone()
+        return found
 
     def _taker(self, node: SimNode, ref: StateRef) -> str:
         """Another custodian: where its patient is enrolled as well, if the agent knows one."""
-        row = self._agent.disk.execute(
-            "SELECT patient FROM record WHERE tx = ? AND idx = ?", (ref.tx, ref.index)
-        ).fetchone()
-        rows = self._agent.disk.execute(_ENROLMENTS).fetchall() if row is not None else []
+        row = self._patient_of(ref)
+        rows = [] if row is None else self._agent.disk.execute(_ENROLMENTS).fetchall()
         at = [
             other
             for local, party in rows
-            if local == row[0] and (other := self._world.node_of(party))
+            if (local,) == row and (other := self._world.node_of(party))
         ]
         names = [other.name for other in at if other is not node]
         return self._random.choice(names or [each for each in CUSTODIANS if each != node.name])

@@ -97,6 +97,21 @@ EXAMPLES: Sequence[ExampleQuery] = (
         role=Role.PATIENT,
     ),
     ExampleQuery(
+        "Permit a transfer",
+        "mutation PermitTransfer($input: PermitTransferInput!) {\n"
+        "  permitTransfer(input: $input) {\n"
+        "    permit { id until } userErrors { code field message } } }",
+        '{"input": {"idempotencyKey": "permit-1", "custodian": "<id of a party>",\n'
+        '  "to": "<id of a party>", "until": "2027-01-31T00:00:00Z"}}',
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
+        "Transfers that I permit",
+        "query TransferPermits {\n"
+        "  transferPermits { nodes { id custodian { name } to { name } until } } }",
+        role=Role.PATIENT,
+    ),
+    ExampleQuery(
         "Offer enrolment",
         "mutation Offer($input: OfferEnrolmentInput!) {\n"
         f"  offerEnrolment(input: $input) {_PAYLOAD} }}",

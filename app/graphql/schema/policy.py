@@ -32,6 +32,7 @@ class Subject(StrEnum):
     TRANSACTION = "transaction"
     STATE = "state"
     FLOW = "flow"
+    TRANSFER_PERMIT = "transfer permit"
 
 
 class Reach(StrEnum):
@@ -59,13 +60,16 @@ class Action(StrEnum):
     STATE = "consent and restrict"
     REQUEST_DISCLOSURE = "request disclosure"
     TRANSFER = "transfer custody"
+    PERMIT_TRANSFER = "permit transfers"
     OPERATE = "operate flows"
     KEEP_STAFF = "keep the staff directory"
 
 
 _MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
     {
-        Role.PATIENT: frozenset({Action.ENROL, Action.FIND_PRACTITIONER, Action.STATE}),
+        Role.PATIENT: frozenset(
+            {Action.ENROL, Action.FIND_PRACTITIONER, Action.STATE, Action.PERMIT_TRANSFER}
+        ),
         Role.CLINICIAN: frozenset(
             {
                 Action.OFFER_ENROLMENT,
@@ -90,6 +94,7 @@ _TABLE: Mapping[Role, Mapping[Subject, Reach]] = MappingProxyType(
             Subject.TRANSACTION: Reach.OWN,
             Subject.STATE: Reach.OWN,
             Subject.FLOW: Reach.OWN,
+            Subject.TRANSFER_PERMIT: Reach.OWN,
         },
         Role.CLINICIAN: {
             Subject.PATIENT: Reach.HOUSE,

@@ -77,7 +77,7 @@ class ReleaseToPatientInput:
 
 @strawberry.input(description="Pass a record to another custodian of the same patient.")
 class TransferCustodyInput:
-    """By a clinician of the custodian. The patient's agent introduces the two."""
+    """By a clinician of the custodian. The patient's agent introduces the two, if she has permitted it before."""
 
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
     record: strawberry.ID = strawberry.field(description="The live version.")

@@ -30,6 +30,7 @@ from app.graphql.schema import (
     operating,
     party,
     patient,
+    permitting,
     publishing,
     reading,
     record,
@@ -118,6 +119,10 @@ class Query:
     restrictions: Connection[restriction.Restriction] = strawberry.field(
         resolver=restriction.restrictions, description="Restrictions, newest first."
     )
+    transfer_permits: Connection[permitting.TransferPermit] = strawberry.field(
+        resolver=permitting.transfer_permits,
+        description="Between which custodians a patient lets her records pass now.",
+    )
     disclosure_: disclosure.Disclosure | None = strawberry.field(
         name="disclosure",
         resolver=disclosure.disclosure,
@@ -200,6 +205,13 @@ class Mutation:
     )
     lift_restriction: mutation.FlowPayload = strawberry.mutation(
         resolver=consenting.lift_restriction, description="Open it again."
+    )
+    permit_transfer: permitting.TransferPermitPayload = strawberry.mutation(
+        resolver=permitting.permit_transfer,
+        description="Let a custodian pass your records to another.",
+    )
+    withdraw_transfer_permit: permitting.TransferPermitPayload = strawberry.mutation(
+        resolver=permitting.withdraw_transfer_permit, description="Let them pass no more."
     )
     request_disclosure: mutation.FlowPayload = strawberry.mutation(
         resolver=disclosing.request_disclosure, description="Ask for what a consent permits."

@@ -6,6 +6,7 @@ from app.graphql.schema import (
     flow,
     party,
     patient,
+    permitting,
     reading,
     record,
     request,
@@ -31,5 +32,6 @@ FINDERS = Finders(
         transaction.KIND: transaction.find_transaction,
         state.KIND: state.find_state,
         flow.KIND: flow.find_flow,
+        permitting.KIND: permitting.find_permit,
     }
 )

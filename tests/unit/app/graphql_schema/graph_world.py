@@ -66,6 +66,7 @@ ROOTS = {
     "transactions": "{ transactions { nodes { id seq } } }",
     "states": "{ states { nodes { id contract } } }",
     "flows": "{ flows { nodes { id kind status } } }",
+    "transferPermits": "{ transferPermits { nodes { id until } } }",
 }
 """Every root whose rows depend on who asks."""
 
@@ -282,14 +283,29 @@ class GraphVillage:
         }
         return self.mutate(ADA_HERSELF, "restrict", fields)
 
+    def permit_fields(self, key: str = "permit-1") -> dict[str, object]:
+        return {
+            "idempotencyKey": key,
+            "custodian": self.party_id("Agent", "Mercy"),
+            "to": self.party_id("Agent", "Riverside"),
+            "until": (NOW + 7 * DAY).isoformat(),
+        }
+
+    def permit(self, who: Who, fields: Mapping[str, object]) -> dict[str, object]:
+        """Return the payload of `permitTransfer`."""
+        payload = self.ask(who, PERMIT, {"input": fields})["permitTransfer"]
+        assert isinstance(payload, dict)
+        return payload
+
     def report(self) -> None:
         """Let custodian and recipient tell the agent of what was read."""
         for name in ("Mercy", "Riverside"):
             self.village.run(name, ReportReadings())
 
     def tell_the_story(self) -> None:
-        """Everything once: publish, grant, restrict, request, read at both ends, report."""
+        """Everything once: publish, permit, grant, restrict, request, read at both ends, report."""
         self.publish(2)
+        self.permit(ADA_HERSELF, self.permit_fields())
         self.grant()
         self.restrict()
         self.request()
@@ -298,6 +314,9 @@ class GraphVillage:
         self.report()
 
 
+PERMIT = """mutation($input: PermitTransferInput!) { permitTransfer(input: $input) {
+  permit { id custodian { name } to { name } until }
+  userErrors { code field message } } }"""
 READ_DISCLOSED = """{ disclosures(first: 5) { nodes { items(first: 5) { nodes {
   content(purpose: "TREAT") { resource bytes refusal logEntry } } } } } }"""
 READ_OWN = """{ records(first: 5) { nodes {

@@ -1,6 +1,7 @@
 """Mutations: once by key, refusals as data with their field, roles, and every subject's flow."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.simulation.neighbours import ADA, REED
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
     DAY,
+    DAY_MS,
     DR_MORA,
     DR_REED,
     EVE_HERSELF,
@@ -35,6 +37,8 @@ MUTATIONS = {
     "revokeConsent": Role.PATIENT,
     "restrict": Role.PATIENT,
     "liftRestriction": Role.PATIENT,
+    "permitTransfer": Role.PATIENT,
+    "withdrawTransferPermit": Role.PATIENT,
     "requestDisclosure": Role.CLINICIAN,
     "pauseFlow": Role.OPERATOR,
     "resumeFlow": Role.OPERATOR,
@@ -43,6 +47,8 @@ MUTATIONS = {
 }
 SHOW = """mutation($input: ShowEnrolmentCodeInput!) { showEnrolmentCode(input: $input) {
   code until userErrors { code field } } }"""
+WITHDRAW = """mutation($input: WithdrawTransferPermitInput!) {
+  withdrawTransferPermit(input: $input) { permit { id } userErrors { code field message } } }"""
 ADD = """mutation($input: AddPractitionerInput!) { addPractitioner(input: $input) {
   practitioner { person shownAs role } userErrors { code field } } }"""
 
@@ -168,6 +174,8 @@ def _some_fields(name: str) -> dict[str, object]:
         "revokeConsent": key | {"consent": "x"},
         "restrict": key | {"custodian": "x", "terms": {}},
         "liftRestriction": key | {"restriction": "x"},
+        "permitTransfer": key | {"custodian": "x", "to": "x", "until": "2027-01-01T00:00:00Z"},
+        "withdrawTransferPermit": key | {"permit": "x"},
         "requestDisclosure": key | {"consent": "x", "purpose": "TREAT"},
     }
     return some.get(name, {"flow": "x"})
@@ -247,6 +255,41 @@ def test_anothers_consent_is_not_found_exactly_as_one_that_is_none(world: GraphV
         assert payload["userErrors"] == [
             {"code": "NOT_FOUND", "field": ["input", "consent"], "message": "no such consent"}
         ]
+
+
+BAD_PERMITS: list[tuple[dict[str, object], str, str]] = [
+    ({"custodian": "x"}, "NOT_FOUND", "custodian"),
+    ({"to": "x"}, "NOT_FOUND", "to"),
+    ({"until": NOW.isoformat()}, "BAD_USER_INPUT", "until"),
+    ({"until": (NOW + 30 * DAY + DAY / 1_000).isoformat()}, "BAD_USER_INPUT", "until"),
+    ({"idempotencyKey": "a b"}, "BAD_USER_INPUT", "idempotencyKey"),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "field"), BAD_PERMITS)
+def test_a_permit_of_transfer_is_refused_as_data_that_names_the_field(
+    world_of_all: GraphVillage, change: dict[str, object], code: str, field: str
+) -> None:
+    payload = world_of_all.permit(ADA_HERSELF, world_of_all.permit_fields() | change)
+    assert payload["permit"] is None
+    assert at(payload, "userErrors", 0, "code") == code
+    assert at(payload, "userErrors", 0, "field") == ["input", field]
+    assert world_of_all.nodes(ADA_HERSELF, "transferPermits") == []
+
+
+def test_a_patient_permits_a_transfer_between_two_others_where_she_is_enrolled(
+    world: GraphVillage,
+) -> None:
+    mercy, northside = (world.party_id("Agent", name) for name in ("Mercy", "Northside"))
+    for change, field in (
+        ({"to": mercy}, "to"),
+        ({"to": northside}, "to"),
+        ({"custodian": northside}, "custodian"),
+    ):
+        payload = world.permit(ADA_HERSELF, world.permit_fields() | change)
+        assert at(payload, "userErrors", 0, "code") == "BAD_USER_INPUT"
+        assert at(payload, "userErrors", 0, "field") == ["input", field]
+    assert world.permit(EVE_HERSELF, world.permit_fields())["permit"] is None
 
 
 def test_what_has_ended_is_a_conflict(world: GraphVillage) -> None:
@@ -391,7 +434,56 @@ def test_a_restriction_is_closed_and_lifted(world: GraphVillage) -> None:
     assert world.nodes(ADA_HERSELF, "restrictions") == []
 
 
-def test_a_record_is_amended_and_passed_on(world: GraphVillage) -> None:
+def test_a_permit_of_transfer_is_given_once_by_key_and_withdrawn_by_her_alone(
+    world: GraphVillage,
+) -> None:
+    given = at(world.permit(ADA_HERSELF, world.permit_fields()), "permit")
+    assert (at(given, "custodian", "name"), at(given, "to", "name")) == ("Mercy", "Riverside")
+    assert datetime.fromisoformat(str(at(given, "until"))) == NOW + 7 * DAY
+    fields = {"idempotencyKey": "w", "permit": at(given, "id")}
+    for permit in (at(given, "id"), "nonsense"):
+        other = world.ask(EVE_HERSELF, WITHDRAW, {"input": fields | {"permit": permit}})
+        assert at(other, "withdrawTransferPermit", "userErrors") == [
+            {
+                "code": "NOT_FOUND",
+                "field": ["input", "permit"],
+                "message": "no such transfer permit",
+            }
+        ]
+    assert len(world.nodes(ADA_HERSELF, "transferPermits")) == 1
+    for _ in range(2):
+        done = world.ask(ADA_HERSELF, WITHDRAW, {"input": fields})
+        assert at(done, "withdrawTransferPermit", "userErrors") == []
+        assert world.nodes(ADA_HERSELF, "transferPermits") == []
+    again = world.permit(ADA_HERSELF, world.permit_fields())
+    assert again == {"permit": None, "userErrors": []}, "the key stands for the one withdrawn"
+    payload = world.permit(ADA_HERSELF, world.permit_fields("permit-2"))
+    assert at(payload, "permit", "id") == at(given, "id")
+    world.village.pass_time(7 * DAY_MS)
+    assert world.nodes(ADA_HERSELF, "transferPermits") == []
+
+
+def test_permits_of_transfer_are_paged(world: GraphVillage) -> None:
+    world.permit(ADA_HERSELF, world.permit_fields())
+    back = {
+        "custodian": world.party_id("Agent", "Riverside"),
+        "to": world.party_id("Agent", "Mercy"),
+    }
+    world.permit(ADA_HERSELF, world.permit_fields("permit-2") | back)
+    query = """query($after: String) { transferPermits(first: 1, after: $after) {
+      nodes { id } pageInfo { hasNextPage endCursor } } }"""
+    first = at(world.ask(ADA_HERSELF, query), "transferPermits")
+    assert at(first, "pageInfo", "hasNextPage") is True
+    after = {"after": at(first, "pageInfo", "endCursor")}
+    second = at(world.ask(ADA_HERSELF, query, after), "transferPermits")
+    assert at(second, "pageInfo", "hasNextPage") is False
+    listed = [at(first, "nodes", 0), at(second, "nodes", 0)]
+    assert listed == [{"id": at(row, "id")} for row in world.nodes(ADA_HERSELF, "transferPermits")]
+
+
+def test_a_record_is_amended_and_passed_on_where_its_patient_has_permitted_it(
+    world: GraphVillage,
+) -> None:
     world.publish()
     record = world.first(DR_MORA, "records")["id"]
     fields = {"idempotencyKey": "amend", "record": record, "resource": RESOURCE}
@@ -403,6 +495,10 @@ def test_a_record_is_amended_and_passed_on(world: GraphVillage) -> None:
         "record": world.first(DR_MORA, "records")["id"],
         "to": world.party_id("Mercy", "Riverside"),
     }
+    flow = world.flow(DR_MORA, world.mutate(DR_MORA, "transferCustody", fields))
+    assert flow["status"] == "FAILED", flow
+    world.permit(ADA_HERSELF, world.permit_fields())
+    fields["idempotencyKey"] = "move-2"
     flow = world.flow(DR_MORA, world.mutate(DR_MORA, "transferCustody", fields))
     assert flow["status"] == "DONE", flow
     assert len(world.nodes(DR_REED, "records")) == 1

@@ -8,6 +8,7 @@ from app.graphql.schema.consent import CONSENTS
 from app.graphql.schema.disclosure import DISCLOSURES
 from app.graphql.schema.flow import FLOWS
 from app.graphql.schema.listing import Listing, _page_text
+from app.graphql.schema.permitting import PERMITS
 from app.graphql.schema.policy import Reach
 from app.graphql.schema.reading import LOOKS, READINGS
 from app.graphql.schema.record import RECORDS
@@ -28,6 +29,7 @@ LISTINGS = (
     TRANSACTIONS,
     STATES,
     FLOWS,
+    PERMITS,
 )
 CASES = [(listing, reach) for listing in LISTINGS for reach in listing.visible]
 ONE_PERSONS = frozenset({Reach.OWN, Reach.ADDRESSED})

@@ -46,6 +46,7 @@ SEEN: dict[Who, set[str]] = {
         "transactions",
         "states",
         "flows",
+        "transferPermits",
     },
     EVE_HERSELF: set(),
     NO_PERSON: set(),
