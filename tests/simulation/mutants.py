@@ -236,16 +236,16 @@ MUTANTS = (
     Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 1),
     Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 1),
     Mutant("id not looked up first", "a repeated request is a new one", _id_not_first, 1),
-    Mutant("window before id", "a late repetition finds its window closed", _window_first, 15),
+    Mutant("window before id", "a late repetition finds its window closed", _window_first, 11),
     Mutant("lock check missing", "the notary opens no lock", _no_lock_check, 2),
     Mutant("journal off by one", "a replay leaves out the last answer", _journal_off_by_one, 1),
     Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 1),
-    Mutant("release without liveness", "keys without the notary's word", _release_blind, 607),
-    Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 2),
-    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 1),
-    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 120),
+    Mutant("release without liveness", "keys without the notary's word", _release_blind, 18),
+    Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 1),
+    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 12),
+    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 175),
     Mutant("enrolments stay lost", "neither side brings one back", _no_enrolments_back, 3),
-    Mutant("a record not shown again", "its new custodian lost it", _not_shown_again, 12),
+    Mutant("a record not shown again", "its new custodian lost it", _not_shown_again, 130),
 )
 
 
