@@ -92,11 +92,11 @@ class Workload:
             (5, self.ask),
             (3, self.revoke),
             (2, self.amend_consent),
-            (2, self.restrict),
+            (3, self.restrict),
             (1, self.lift),
             (2, self.amend_record),
-            (2, self.transfer),
-            (1, self.look_up),
+            (5, self.transfer),
+            (3, self.look_up),
             (1, self.contest),
         )
         for node in world.nodes.values():
@@ -138,7 +138,7 @@ class Workload:
             (0.22, partial(self._publish_at, node)),
             *((0.3 + 0.07 * turn, partial(self._ask_at, reader)) for turn in range(8)),
             *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
-            *((0.4 + 0.15 * turn, partial(self._transfer_from, node)) for turn in range(3)),
+            *((0.4 + 0.08 * turn, partial(self._transfer_from, node)) for turn in range(6)),
             (0.5, partial(self._amend_at, node)),
             (0.55, self.restrict),
             (0.6, self.amend_consent),
