@@ -9,12 +9,10 @@ import notaries.memory
 import notaries.request
 import notaries.sqlite
 from app.storage.flow_store import SqliteFlowStore
-from app.subjects.consumed import ConsumedRecords
 from app.subjects.enrolment_recall import EnrolmentRecall
 from app.subjects.handover import Handover
 from app.vault.subject import Step
 from flows.arrivals import Arrivals
-from flows.consumed import FindConsumed, StatesFound
 from flows.engine import Engine
 from flows.enrolment_recall import FindEnrolments, FoundEnrolments
 from flows.envelope import Envelope
@@ -225,13 +223,6 @@ def _no_enrolments_back(replace: Callable[[object, str, object], None]) -> None:
     replace(EnrolmentRecall, "find", find)
 
 
-def _not_shown_again(replace: Callable[[object, str, object], None]) -> None:
-    def find(_self: ConsumedRecords, _step: Step, _request: FindConsumed) -> StatesFound:
-        return StatesFound(())
-
-    replace(ConsumedRecords, "find", find)
-
-
 MUTANTS = (
     Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 1),
     Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 1),
@@ -245,7 +236,6 @@ MUTANTS = (
     Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 12),
     Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 175),
     Mutant("enrolments stay lost", "neither side brings one back", _no_enrolments_back, 3),
-    Mutant("a record not shown again", "its new custodian lost it", _not_shown_again, 130),
 )
 
 
