@@ -73,12 +73,6 @@ class MemberNode:
             {MAP: map_handler(opened.map), **(serve or {})},
             os.urandom,
         )
-        self.witnesses = {
-            info.party: Witness(self.db, info.log_keys) for info in opened.map.notaries()
-        }
-        self.assembly.vault.verifier.distrusted.update(
-            party for party, witness in self.witnesses.items() if witness.fork is not None
-        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -109,10 +103,17 @@ class MemberNode:
 
     @property
     def is_ready(self) -> bool:
-        """Whether this node can do what it is there for: turns work, its notary is reached and has not forked."""
+        """Whether this node can do what it is there for."""
+        return all(self.checks().values())
+
+    def checks(self) -> dict[str, bool]:
+        """What readiness is made of: turns work, the notary is reached, and it has not contradicted itself."""
         notary = self.assembly.given.notary
-        trusted = self.witnesses[notary].fork is None
-        return self.pump.failure is None and trusted and self.transport.is_up(notary)
+        return {
+            "turns": self.pump.failure is None,
+            "notary": self.transport.is_up(notary),
+            "notary-log": self.assembly.witnesses.trusts(notary),
+        }
 
     async def _follow_map(self) -> None:
         for member in self.map.members():
@@ -125,17 +126,18 @@ class MemberNode:
 
         Receipts come from peers as well, so a notary that shows them another history is found out here.
         """
-        for notary, witness in self.witnesses.items():
+        for witness in self.assembly.witnesses.all():
+            if witness.distrust is not None:
+                continue  # whatever else it says, it is not believed
             try:
-                await self._watch(notary, witness)
+                await self._watch(witness)
             except UNREACHED:
                 continue
             except LedgerError as refused:
-                _log.error("the log of %s: %s", notary, refused)
-            if witness.fork is not None:
-                self.assembly.vault.verifier.distrusted.add(notary)
+                _log.error("the log of %s: %s", witness.notary, refused)
 
-    async def _watch(self, notary: Party, witness: Witness) -> None:
+    async def _watch(self, witness: Witness) -> None:
+        notary = witness.notary
         read = partial(self._tile, notary)
         shown = self.assembly.vault.verifier.seen.get(notary)
         if shown is not None:
