@@ -9,6 +9,8 @@ from functools import partial
 
 from app.assembly import Assembly, Surroundings
 from app.blobs.folder import FolderBlobStore
+from app.log_audit.auditor import LogAuditor
+from app.log_audit.copied_log import FILE_NAME, open_copies
 from app.network.exchange import map_handler, refresh
 from app.node_folder import DATABASE, NAME_FILE, OpenFolder, Opening, clock
 from app.pump import Meter, Pump, Watcher, unmetered
@@ -27,6 +29,7 @@ _log = logging.getLogger("carecord.node")
 
 MAP_SECONDS = 60.0  # how often peers are asked for news of the map
 WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
+AUDIT_SECONDS = 60.0  # how often what a notary has signed since is read entry by entry
 CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
 REPORT_SECONDS = 1.0
 HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the key
@@ -73,6 +76,10 @@ class MemberNode:
             {MAP: map_handler(opened.map), **(serve or {})},
             os.urandom,
         )
+        self._log_copies = open_copies(opened.folders.data / FILE_NAME)
+        self.auditor = LogAuditor(
+            self._log_copies, self.assembly.witnesses, lambda notary: partial(self._tile, notary)
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -86,6 +93,7 @@ class MemberNode:
         for beat, seconds in (
             (self._follow_map, MAP_SECONDS),
             (self._watch_logs, WATCH_SECONDS),
+            (self._audit_logs, AUDIT_SECONDS),
             (self._confirm_consents, CONFIRM_SECONDS),
             (self._report_readings, REPORT_SECONDS),
             (self._report_heads, HEADS_SECONDS),
@@ -99,6 +107,7 @@ class MemberNode:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.pump.stop()
         await self.transport.stop()
+        self._log_copies.close()
         self.db.close()
 
     @property
@@ -144,6 +153,16 @@ class MemberNode:
             await witness.see(shown.note, read)
         note = await self.transport.request(notary, CHECKPOINT, b"", ASK_SECONDS)
         await witness.see(note.decode("utf-8", "replace"), read)
+
+    async def _audit_logs(self) -> None:
+        """Read what was logged since, up to the checkpoint that `_watch_logs` has found consistent."""
+        for witness in self.assembly.witnesses.all():
+            try:
+                await self.auditor.catch_up(witness)
+            except UNREACHED:
+                continue
+            except LedgerError as refused:
+                _log.error("the entries of %s: %s", witness.notary, type(refused).__name__)
 
     async def _tile(self, notary: Party, path: str) -> bytes:
         return await self.transport.request(notary, TILE, path.encode("ascii"), ASK_SECONDS)

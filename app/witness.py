@@ -22,6 +22,9 @@ _log = logging.getLogger("carecord.witness")
 
 TILES_MAX = 512  # a consistency proof between logs of any size needs far fewer
 FORKED = "forked"  # `evidence` is another signed checkpoint of the same log
+SPENT_TWICE = (
+    "spent-twice"  # `evidence` names a nullifier and the two entries that have it, below `note`
+)
 ROLLED_BACK = "rolled-back"  # the same, of a smaller log that is no beginning of the accepted one
 
 _ROW, _DISTRUST = table_of(CheckpointRow), table_of(DistrustRow)
@@ -76,10 +79,10 @@ class Witness:
         offered = self.keys.open(note)
         if self.distrust is not None:
             raise DistrustedNotary(self.notary)
-        if self.known is None or offered.checkpoint.size == self.known.checkpoint.size:
-            path: list[bytes] = []
-        else:
-            path = await self._consistency(self.known, offered, read)
+        path: list[bytes] = []
+        if self.known is not None:
+            old, new = sorted((self.known.checkpoint.size, offered.checkpoint.size))
+            path = await consistency(old, new, read)
         try:
             newest = advance(self.known, offered, path)
         except (ForkedLog, RolledBack) as broken:
@@ -108,30 +111,6 @@ class Witness:
                     "the log %s is %s: its notary is distrusted", self.keys.origin, found.why
                 )
         self._verifier.distrusted.add(self.notary)
-
-    @staticmethod
-    async def _consistency(
-        known: VerifiedCheckpoint, offered: VerifiedCheckpoint, read: ReadTile
-    ) -> list[bytes]:
-        """Compute the proof from the log's own tiles, fetched as they are asked for."""
-        old, new = sorted((known.checkpoint.size, offered.checkpoint.size))
-        if old == 0:
-            return []
-        have: dict[TileName, bytes] = {}
-        for _ in range(TILES_MAX):
-            wanted: list[TileName] = []
-
-            def lookup(name: TileName, wanted: list[TileName] = wanted) -> bytes:
-                if name not in have:
-                    wanted.append(name)
-                    raise _Wanted
-                return have[name]
-
-            try:
-                return TiledTree(new, lookup).consistency_path(old)
-            except _Wanted:
-                have[wanted[0]] = await read(wanted[0].path)
-        raise InvalidProof("checkpoint", "its consistency takes more tiles than any log has")
 
 
 class Witnesses:
@@ -174,6 +153,31 @@ class Witnesses:
             for witness in self.all():
                 if witness.notary == notary:
                     witness.convict(Distrust(FORKED, fork.known, fork.offered))
+
+
+async def consistency(old: int, new: int, read: ReadTile) -> list[bytes]:
+    """Compute the proof between two sizes of a log from its own tiles, fetched as they are asked for.
+
+    Empty where there is nothing to prove. Raises what `read` raises, and InvalidProof or MalformedBytes for tiles of
+    which none can be made.
+    """
+    if old in (0, new):
+        return []
+    have: dict[TileName, bytes] = {}
+    for _ in range(TILES_MAX):
+        wanted: list[TileName] = []
+
+        def lookup(name: TileName, wanted: list[TileName] = wanted) -> bytes:
+            if name not in have:
+                wanted.append(name)
+                raise _Wanted
+            return have[name]
+
+        try:
+            return TiledTree(new, lookup).consistency_path(old)
+        except _Wanted:
+            have[wanted[0]] = await read(wanted[0].path)
+    raise InvalidProof("checkpoint", "its consistency takes more tiles than any log has")
 
 
 class _Wanted(Exception):

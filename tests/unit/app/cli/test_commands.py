@@ -55,7 +55,7 @@ def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
     assert code == 0
     for name in (
         "node", "notary", "network", "ingest", "verify", "backup", "restore", "schema", "users",
-        "practitioners", "patients", "audit", "health", "demo", "bench", "Exit codes",
+        "practitioners", "patients", "audit", "audit-log", "health", "demo", "bench", "Exit codes",
     ):  # fmt: skip
         assert name in out
 
