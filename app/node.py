@@ -14,7 +14,7 @@ from app.log_audit.copied_log import FILE_NAME, open_copies
 from app.network.exchange import map_handler, refresh
 from app.node_folder import DATABASE, NAME_FILE, OpenFolder, Opening, clock
 from app.pump import Meter, Pump, Watcher, unmetered
-from app.storage.database import open_database
+from app.storage.database import naming_damage, open_database
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
 from app.transport.transport import Transport
@@ -53,20 +53,21 @@ class MemberNode:
         self.folders = opened.folders
         self.db = open_database(opened.folders.data / DATABASE)
         self.blobs = FolderBlobStore(opened.folders.blobs)
-        self.assembly = Assembly(
-            Surroundings(
-                me=opened.me,
-                db=self.db,
-                keys=opened.keys,
-                blobs=self.blobs,
-                parameters=opened.map.history,
-                directory=opened.map,
-                party_of=opened.map.party_of_key,
-                notary=opened.map.notaries()[0].party,
-                clock=clock,
-                entropy=os.urandom,
+        with naming_damage(opened.folders.data / DATABASE):
+            self.assembly = Assembly(
+                Surroundings(
+                    me=opened.me,
+                    db=self.db,
+                    keys=opened.keys,
+                    blobs=self.blobs,
+                    parameters=opened.map.history,
+                    directory=opened.map,
+                    party_of=opened.map.party_of_key,
+                    notary=opened.map.notaries()[0].party,
+                    clock=clock,
+                    entropy=os.urandom,
+                )
             )
-        )
         self.pump = Pump(self.assembly, watchers, meter)
         self.transport = Transport(
             opened.credentials,
