@@ -9,8 +9,6 @@ import strawberry
 from app.graphql.cursors import SortKey
 from app.graphql.schema.context import ApiContext, Info
 
-NODES_MAX = 100
-
 Id = Annotated[strawberry.ID, strawberry.argument(description="A global id, as `id` returned it.")]
 
 
