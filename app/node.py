@@ -144,7 +144,7 @@ class MemberNode:
             except UNREACHED:
                 continue
             except LedgerError as refused:
-                _log.error("the log of %s: %s", witness.notary, refused)
+                _log.error("the log of %s: %s", witness.notary, type(refused).__name__)
 
     async def _watch(self, witness: Witness) -> None:
         notary = witness.notary
