@@ -24,13 +24,14 @@ def words_logged(tree: ast.AST) -> Iterator[int]:
     """Yield the lines of calls of a logger that are given an exception, or more of it than its class and code."""
     for handler in ast.walk(tree):
         if isinstance(handler, ast.ExceptHandler) and handler.name:
-            for call in ast.walk(handler):
-                if _is_log(call) and any(_says(each, handler.name) for each in _arguments(call)):
+            calls = [each for each in ast.walk(handler) if isinstance(each, ast.Call)]
+            for call in filter(_is_log, calls):
+                if any(_says(each, handler.name) for each in _arguments(call)):
                     yield call.lineno
 
 
-def _is_log(node: ast.AST) -> bool:
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+def _is_log(node: ast.Call) -> bool:
+    if not isinstance(node.func, ast.Attribute):
         return False
     logger = ast.unparse(node.func.value)
     return node.func.attr in LEVELS and (logger.endswith("_log") or "logg" in logger)
