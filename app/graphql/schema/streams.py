@@ -5,8 +5,7 @@ would show it: so permission is asked for every event. A stream that is about on
 longer see that thing.
 """
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated
 
@@ -152,14 +151,9 @@ class _Stream:
         self.scope = scope
         self.about = about
 
-    @contextmanager
-    def look(self) -> Iterator[ApiContext]:
-        """Open a context for one look; it holds its snapshot only so long. Raises FORBIDDEN, CONSENT_EXPIRED."""
-        context = ApiContext(self.api, self.caller)
-        try:
-            yield context
-        finally:
-            context.close()
+    def look(self) -> ApiContext:
+        """Return a context for one look: as a block, it holds its snapshot only so long."""
+        return ApiContext(self.api, self.caller)
 
     def require(self, context: ApiContext, code: ErrorCode) -> None:
         """Raise `code` if what the stream is about can not be seen (any more)."""

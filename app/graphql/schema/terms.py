@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 import strawberry
 from sqlalchemy import bindparam, select
@@ -13,6 +14,8 @@ from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach
 from app.rows.tables import InForceRow
 from app.storage.statements import table_of
+
+TERMS_REMEMBERED = 4_096  # few say something of their own
 
 _IN_FORCE = table_of(InForceRow)
 _TOLD = sql(
@@ -75,9 +78,12 @@ class InForce:
     since: datetime = strawberry.field(description="Since when, by its own clock.")
 
 
+_said = lru_cache(TERMS_REMEMBERED)(TERMS.decode)
+
+
 def terms_of(context: ApiContext, cell: Cell) -> Terms:
     assert isinstance(cell, bytes), "terms are encoded"
-    said = TERMS.decode(cell)
+    said = _said(cell)
     return Terms(
         decision=TermsDecision(said.decision),
         person=None if said.person is None else said.person.hex(),
