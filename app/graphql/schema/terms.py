@@ -79,6 +79,7 @@ class InForce:
 
 
 _said = lru_cache(TERMS_REMEMBERED)(TERMS.decode)
+_left_out = lru_cache(TERMS_REMEMBERED)(EXCEPTIONS.decode)
 
 
 def terms_of(context: ApiContext, cell: Cell) -> Terms:
@@ -98,7 +99,7 @@ def terms_of(context: ApiContext, cell: Cell) -> Terms:
 def exceptions_of(cell: Cell) -> Exceptions | None:
     if not isinstance(cell, bytes):
         return None
-    said = EXCEPTIONS.decode(cell)
+    said = _left_out(cell)
     return Exceptions(
         categories=[Category(each) for each in said.categories], labels=list(said.labels)
     )
