@@ -89,8 +89,7 @@ def _entry(transaction: bytes, extra: bytes) -> LogEntry:
         raise MalformedBytes("log entry", str(refused)) from refused
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """A receipt taken apart, of which nothing has been verified."""
 
     extra: bytes

@@ -1,9 +1,9 @@
 """A patient reads her own record at her agent: what comes with a publication, and what is fetched when she reads."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from app.auth.sessions import Role, Session
 from app.gate import Opened, Refused
