@@ -8,11 +8,12 @@ import pytest
 from app.assembly import Assembly
 from app.vault.reader import NotEnrolled
 from flows.recovery import Recover
+from flows.retrying import WAIT_MS
 from flows.store import Status
 from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment
 from tests.simulation.neighbours import ADA, enrol, publish, result
-from tests.simulation.restoring import greet, image_of, put_back
-from tests.simulation.test_recovery import grant_notes, recorded
+from tests.simulation.restoring import greet, image_of, put_back, until
+from tests.simulation.test_recovery import grant_notes, notes, recorded
 from tests.simulation.test_story import granted
 from tests.simulation.village import Village
 
@@ -80,6 +81,27 @@ def test_what_is_delivered_to_a_custodian_that_forgot_the_patient_brings_the_enr
     assert consent.tx not in recorded(mercy)
 
 
+def test_a_delivery_whose_bringer_is_restored_while_it_is_asked_whose_it_is_asks_again(
+    village: Village,
+) -> None:
+    """Parked it would be for good: its journal says that the answer was lost, however often it is tried again."""
+    image = image_of(village, "Mercy")
+    granted(village)
+    mercy = restored(village, "Mercy", image)  # it asks nobody
+    village.nodes["Agent"].engine.start(notes(village))
+    until(village, "SELECT 1 FROM flow WHERE tag = 'take-delivery/1'", "Mercy")
+    agent = image_of(village, "Agent")
+    until(village, "SELECT 1 FROM flow WHERE tag = 'remind-enrolments/1'", "Agent")
+    restored(village, "Agent", agent)
+    (row,) = mercy.engine.flows((Status.RUNNING,))
+    assert row.tag == "take-delivery/1"
+    assert of_ada(mercy, mercy, LOCAL) is None, "it has not been told yet"
+    village.pass_time(WAIT_MS)
+    assert mercy.engine.flows((Status.RUNNING, Status.OBSERVED)) == []
+    assert of_ada(mercy, mercy, LOCAL) is not None
+    assert len(recorded(mercy)) == 1
+
+
 def applied(village: Village) -> bytes:
     """Ada's agent has applied at Mercy, and nobody has taken a turn since."""
     village.nodes["Agent"].given.keys.add_patient(ADA)
@@ -88,16 +110,6 @@ def applied(village: Village) -> bytes:
         result(village, "Mercy", flow, EnrolmentOffer)
     )
     return village.nodes["Agent"].engine.start(EnrolPatient(ADA, village.party("Mercy"), code))
-
-
-def until(village: Village, statement: str, name: str) -> None:
-    """Let both take turns, one by one, until a row is there."""
-    for _ in range(50):
-        for each in ("Agent", "Mercy"):
-            village._turn(village.nodes[each])
-            if village.nodes[name].db.execute(statement).fetchone() is not None:
-                return
-    raise AssertionError("it does not happen")
 
 
 @pytest.mark.parametrize("kept", [True, False])
