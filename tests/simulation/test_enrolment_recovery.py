@@ -143,7 +143,7 @@ def test_an_enrolment_that_a_restore_cut_in_half_is_whole_or_is_not(
 
 
 def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """No acknowledgement reaches the agent, but that its session is lost; then the custodian forgets having seen it."""
     flow = applied(village)
@@ -151,7 +151,7 @@ def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
     forgetful, first = image_of(village, "Mercy"), image_of(village, "Agent")
     village.settle()
     agent = put_back(village, "Agent", first, ())
-    monkeypatch.setattr(agent.engine, "acked", lambda *_: None)
+    village.unacknowledged.add("Agent")
     greet(village, "Agent")
     until(village, f"SELECT 1 FROM flow WHERE id = x'{flow.hex()}' AND status > 3", "Agent")
     row = agent.engine.flow(flow)
@@ -161,6 +161,7 @@ def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
     assert last.execute("SELECT seq FROM flow_outbox").fetchall() == [(0,)]
     put_back(village, "Mercy", forgetful, ())
     put_back(village, "Agent", last, ())
+    village.unacknowledged.clear()
     greet(village, "Mercy")
     village.settle()
     assert [row.tag for row in village.nodes["Mercy"].engine.flows((Status.RUNNING,))] == []
