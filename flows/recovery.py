@@ -22,11 +22,6 @@ from states.identity import Party, PartyField
 from states.sizes import Millis
 from states.state import TransactionId
 
-TRIES = (
-    10  # the peer may be restored itself meanwhile: the waits between add up to more than an hour
-)
-WAIT_MS = 10_000  # after the first try, then twice as long each time
-
 
 class Recall(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="recall/1"

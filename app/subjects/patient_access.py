@@ -99,7 +99,9 @@ _GET = sql(
 )
 _REASON_OFFERED = sql(
     select(_INTRODUCTION.c.withheld).where(
-        _INTRODUCTION.c.record_tx == bindparam("tx"), _INTRODUCTION.c.record_idx == bindparam("idx")
+        _INTRODUCTION.c.record_tx == bindparam("tx"),
+        _INTRODUCTION.c.record_idx == bindparam("idx"),
+        _INTRODUCTION.c.lock == bindparam("made"),  # it may have been announced more than once
     )
 )
 _DUE = sql(
@@ -366,7 +368,8 @@ def reason_taken_over(db: Connection, ledger: LedgerTransaction) -> str | None:
     if not isinstance(ledger.commands[0].data, RecordTransfer):
         return None
     ref = ledger.inputs[0].ref
-    row = db.execute(_REASON_OFFERED, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    offered = {"tx": ref.tx, "idx": ref.index, "made": encode(ledger.locks[0])}
+    row = db.execute(_REASON_OFFERED, offered).fetchone()
     return None if row is None else row[0]
 
 

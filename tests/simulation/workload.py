@@ -12,7 +12,6 @@ import msgspec
 from app.blobs.cipher import seal
 from app.storage.database import transaction
 from app.subjects.record import Staged
-from app.subjects.transfer_permit import NotPermissible
 from flows.flow import Flow
 from flows.store import Status
 from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
@@ -24,7 +23,7 @@ from flows.subjects.enrolment import (
     OfferEnrolment,
     Practitioner,
 )
-from flows.subjects.record import AmendRecord, PublishRecords, TransferCustody
+from flows.subjects.record import AmendRecord, PublishRecords
 from flows.subjects.restriction import LiftRestriction, Restrict
 from states.identity import PatientId
 from states.state import StateRef, TransactionId
@@ -34,6 +33,7 @@ from states.subjects.terms import Exceptions, Terms
 from tests.simulation.disk import DiskFull, Killed
 from tests.simulation.node import SimNode
 from tests.simulation.observer import present
+from tests.simulation.passing import Passing
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -45,7 +45,6 @@ CUSTODIANS = ("Mercy", "Riverside", "Northside")
 RECIPIENTS = ("Riverside", "Mercy")
 DAY = 86_400_000
 ESTRANGED_MS = 90_000
-PERMITTED_SHARE = 0.9  # of transfers: the others are refused
 REED = bytes(range(16))
 
 _LIVE_STATEMENTS = (
@@ -78,13 +77,14 @@ class Workload:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._random = Random(f"{world.seed}/workload")
-        self._permitting = Random(f"{world.seed}/permits")
         self._patients = PATIENTS[: self._random.choice((2, 2, 3))]
         self._keys = 0
         self._desks: list[Desk] = []
         self._marks: dict[bytes, tuple[str, str]] = {}  # commitment → (mark of its code, category)
         self._opened: list[tuple[str, tuple[str, ...]]] = []
         self._agent = world.nodes["Agent"]
+        self._handles: dict[str, str] = {}  # by a custodian's name of a patient, her agent's
+        self._passing = Passing(world, self._random, self._launch)
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
             (4, self.publish),
@@ -174,6 +174,7 @@ class Workload:
         rows = [r for r in self._enrolled(custodian) if r[1].startswith(name[:10])]
         if rows:
             return
+        self._handles[name] = patient.hex()
         self._desks.append(Desk(custodian, self._launch(custodian, OfferEnrolment(name)), patient))
 
     def _serve_desks(self) -> None:
@@ -209,6 +210,7 @@ class Workload:
             node.blobs.put(sealing)
             sealed = sealing.sealed
             self._marks[sealed.commitment] = code, category
+            self._world.oracle.permits.patients[sealed.commitment] = self._handles[local]
             for name, permitted in self._opened:
                 if category in permitted:
                     canaries.let(code, name)
@@ -276,44 +278,10 @@ class Workload:
         if found is None:
             return
         node, ref, _ = found
-        to = self._taker(node, ref)
+        to = self._passing.taker(node, ref, CUSTODIANS)
         for mark, _category in self._marks_of(node, ref):
             self._world.oracle.canaries.let(mark, to)
-        self._permit(node, self._world.nodes[to], ref)
-        self._launch(node, TransferCustody(ref, self._agent.me, self._world.nodes[to].me))
-
-    def _permit(self, node: SimNode, to: SimNode, ref: StateRef) -> None:
-        """Mostly the patient has permitted it, if she can: where not, her agent refuses."""
-        agent, row = self._agent.assembly, self._patient_of(ref)
-        if agent is None or row is None or self._permitting.random() >= PERMITTED_SHARE:
-            return
-        now = self._agent.clock()
-        until = now + self._permitting.choice((7 * DAY, 30_000))
-        try:
-            with present(self._agent.observer), transaction(self._agent.disk) as db:
-                agent.transfer_permits.permit(db, now, row[0], node.me, to.me, until)
-        except (Killed, DiskFull, NotPermissible):
-            return
-
-    def _patient_of(self, ref: StateRef) -> tuple[str] | None:
-        """Return the patient of a record, if her agent knows it."""
-        found: tuple[str] | None = self._agent.disk.execute(
-            "SELECT patient FROM record WHERE tx = ? AND idx = ? AND patient IS NOT NULL",
-            (ref.tx, ref.index),
-        ).fetchone()
-        return found
-
-    def _taker(self, node: SimNode, ref: StateRef) -> str:
-        """Another custodian: where its patient is enrolled as well, if the agent knows one."""
-        row = self._patient_of(ref)
-        rows = [] if row is None else self._agent.disk.execute(_ENROLMENTS).fetchall()
-        at = [
-            other
-            for local, party in rows
-            if (local,) == row and (other := self._world.node_of(party))
-        ]
-        names = [other.name for other in at if other is not node]
-        return self._random.choice(names or [each for each in CUSTODIANS if each != node.name])
+        self._passing.pass_on(node, ref, self._world.nodes[to])
 
     def _marks_of(self, node: SimNode, ref: StateRef) -> list[tuple[str, str]]:
         rows = node.disk.execute(

@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import ClassVar, TypeVar
@@ -79,7 +80,7 @@ class World:
         self.wire = Wire(self)
         self.on_result: Callable[[SimNode, TurnResult], None] = lambda _node, _result: None
         for node in self.nodes.values():
-            node.observer.released = self.oracle.released
+            node.observer.judge = partial(self.oracle.judge, node)
             if Fault.SKEW in self.swarm:
                 node.skew = self.chance.choice((-240_000, -20_000, -500, 300, 20_000, 240_000))
             node.start()
