@@ -50,7 +50,7 @@ SHOW = """mutation($input: ShowEnrolmentCodeInput!) { showEnrolmentCode(input: $
 WITHDRAW = """mutation($input: WithdrawTransferPermitInput!) {
   withdrawTransferPermit(input: $input) { permit { id } userErrors { code field message } } }"""
 ADD = """mutation($input: AddPractitionerInput!) { addPractitioner(input: $input) {
-  practitioner { person shownAs role } userErrors { code field } } }"""
+  practitioner { person shownAs role } userErrors { code field message } } }"""
 
 
 @pytest.fixture
@@ -227,7 +227,17 @@ BAD_GRANTS: list[tuple[dict[str, object], str, list[str]]] = [
         "BAD_USER_INPUT",
         ["input", "terms", "role"],
     ),
-    ({"terms": {"purposes": ["TREAT"], "role": "NO ROLE"}}, "BAD_USER_INPUT", ["input"]),
+    (
+        {"terms": {"purposes": ["TREAT"], "role": "NO ROLE"}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "role"],
+    ),
+    (
+        {"terms": {"purposes": ["TREAT"], "role": "wizard"}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "role"],
+    ),
+    ({"start": "1969-12-31T00:00:00Z"}, "BAD_USER_INPUT", ["input", "start"]),
 ]
 
 
@@ -237,6 +247,55 @@ def test_a_grant_is_refused_as_data_that_names_the_field(
 ) -> None:
     payload = world_of_all.try_to(ADA_HERSELF, "grantConsent", world_of_all.grant_fields() | change)
     assert first_error(payload) == (code, field)
+
+
+def test_what_a_type_refuses_is_told_with_its_reason(world_of_all: GraphVillage) -> None:
+    fields = world_of_all.grant_fields() | {"start": "1969-12-31T00:00:00Z"}
+    error = at(world_of_all.try_to(ADA_HERSELF, "grantConsent", fields), "userErrors", 0)
+    assert error == {
+        "code": "BAD_USER_INPUT",
+        "field": ["input", "start"],
+        "message": "Expected `int` >= 0",
+    }
+
+
+def test_a_code_that_is_on_no_list_is_named(world_of_all: GraphVillage) -> None:
+    for terms, named in (
+        ({"purposes": ["TREAT"], "role": "wizard"}, "'wizard'"),
+        ({"purposes": ["TREAT", "LUNCH"]}, "'LUNCH'"),
+        ({"purposes": ["TREAT"], "labels": ["R", "X\n"]}, "'X\\n'"),
+    ):
+        fields = world_of_all.grant_fields() | {"terms": terms}
+        payload = world_of_all.try_to(ADA_HERSELF, "grantConsent", fields)
+        assert str(at(payload, "userErrors", 0, "message")).startswith(f"{named} is not a code of")
+
+
+def test_a_restriction_names_no_role_that_nobody_has(world_of_all: GraphVillage) -> None:
+    fields = {
+        "idempotencyKey": "r",
+        "custodian": world_of_all.party_id("Agent", "Mercy"),
+        "terms": {"role": "wizard"},
+    }
+    refused = first_error(world_of_all.try_to(ADA_HERSELF, "restrict", fields))
+    assert refused == ("BAD_USER_INPUT", ["input", "terms", "role"])
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "MRN\x00", "MRN\n4711", "MRN\x1b[2J", "\u202e17", "x" * 129]
+)
+def test_a_name_that_would_deceive_or_break_a_line_is_no_name(
+    world_of_all: GraphVillage, name: str
+) -> None:
+    offered = {"idempotencyKey": "n", "localName": name}
+    refused = first_error(world_of_all.try_to(DR_MORA, "offerEnrolment", offered))
+    assert refused == ("BAD_USER_INPUT", ["input", "localName"])
+    organisation = world_of_all.party_id("Agent", "Mercy")
+    found = {"idempotencyKey": "n", "organisation": organisation, "name": name}
+    refused = first_error(world_of_all.try_to(ADA_HERSELF, "findPractitioner", found))
+    assert refused == ("BAD_USER_INPUT", ["input", "name"])
+    added = {"idempotencyKey": "n", "shownAs": name, "role": "clinician"}
+    answer = world_of_all.ask(OPERATOR, ADD, {"input": added})
+    assert at(answer, "addPractitioner", "userErrors", 0, "field") == ["input", "shownAs"]
 
 
 @pytest.mark.parametrize("grantee", ["Mercy", "Agent"])
@@ -378,12 +437,11 @@ def test_an_operator_enters_a_practitioner_once(world: GraphVillage) -> None:
     assert first == again
     node = world.village.nodes["Riverside"]
     assert node.enrolments.practitioner(node.db, bytes.fromhex(str(at(first, "person"))))
-    bad = fields | {"idempotencyKey": "q", "role": "Not A Role"}
-    refused = world.ask(operator, ADD, {"input": bad})
-    assert at(refused, "addPractitioner", "userErrors", 0, "code") == "BAD_USER_INPUT"
-    for name in ("", " ", "Dr\x1b[2J"):
-        refused = world.ask(operator, ADD, {"input": bad | {"role": "clinician", "shownAs": name}})
-        assert at(refused, "addPractitioner", "userErrors", 0, "field") == ["input", "shownAs"]
+    for role in ("Not A Role", "wizard"):
+        bad = fields | {"idempotencyKey": "q", "role": role}
+        refused = at(world.ask(operator, ADD, {"input": bad}), "addPractitioner", "userErrors", 0)
+        assert (at(refused, "code"), at(refused, "field")) == ("BAD_USER_INPUT", ["input", "role"])
+        assert role in str(at(refused, "message"))
 
 
 def test_a_disclosure_is_asked_for_and_ends_with_the_consent(world: GraphVillage) -> None:
