@@ -11,6 +11,7 @@ from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, printable, say, show_json
 from app.cli.places import passphrase_of, require_private
 from app.config import usual_folders
+from app.names import name_flaw
 from app.network.bootstrap import Terms, announce, countersign, publish_first, read_request
 from app.network.folder import MapFolder, member_file, removal_file
 from app.network.founding_key import create_founding_key, open_founding_key
@@ -26,7 +27,6 @@ FOUNDING, OPERATOR = "founding.key", "operator.key"
 TRUST_FILE = "network.pub"
 FOUNDING_PASSPHRASE = "CARECORD_FOUNDING_PASSPHRASE"  # noqa: S105 - the name of the variable
 OPERATOR_PASSPHRASE = "CARECORD_OPERATOR_PASSPHRASE"  # noqa: S105 - as above
-NAME_CHARS_MAX = 128  # of a network or an organisation
 DAY_MS = 86_400_000
 ANNOUNCED_MS = 2 * DAY_MS  # a day and what it takes to carry the file to a member
 
@@ -51,9 +51,8 @@ def init(
     Passphrases: CARECORD_FOUNDING_PASSPHRASE and CARECORD_OPERATOR_PASSPHRASE (or …_FILE), or asked for. Keep
     founding.key on a medium that is not in the machine.
     """
-    if not name.strip() or not name.isprintable() or len(name) > NAME_CHARS_MAX:
-        words = f"--name is printable text, not blank, of at most {NAME_CHARS_MAX} characters"
-        raise CommandFailed(Exit.USAGE, words)
+    if flaw := name_flaw(name):
+        raise CommandFailed(Exit.USAGE, f"--name is no name: {flaw}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_private(folder)
     founding = create_founding_key(

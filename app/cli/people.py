@@ -17,6 +17,8 @@ from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, say, show_json, show_table
 from app.cli.places import Folder, keys_in, load, owned, party_in, passphrase_of
 from app.config import NodeConfig
+from app.names import name_flaw
+from states.subjects.codes import ROLES
 
 PASSWORD = "CARECORD_PASSWORD"  # noqa: S105 - the name of the variable
 PERSON_BYTES = 16
@@ -91,6 +93,8 @@ def add_user(
     path = _file(config)
     known = _users(path)
     name = unicodedata.normalize("NFC", user)
+    if flaw := name_flaw(name):
+        raise CommandFailed(Exit.USAGE, f"no name to sign in with: {flaw}")
     others = [each for each in known if each.user_id != name]
     if len(others) != len(known) and not replace:
         raise CommandFailed(Exit.USAGE, f"there is a user {name}; --replace gives other values")
@@ -133,7 +137,7 @@ def remove_user(folder: Folder, user: UserId) -> None:
 def add_practitioner(
     folder: Folder,
     name: Annotated[str, typer.Option(help="As the organisation names the person to others.")],
-    role: Annotated[str, typer.Option(help="Role code, such as clinician.")] = "clinician",
+    role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")] = "clinician",
     person: Annotated[
         str | None, typer.Option(help="32 hex digits; drawn where none are given.")
     ] = None,
@@ -142,8 +146,10 @@ def add_practitioner(
 ) -> None:
     """Enter somebody in the staff directory, or change the entry of --person. The node may run meanwhile."""
     config = load(folder)
-    if not name.strip() or not name.isprintable():
-        raise CommandFailed(Exit.USAGE, "--name is printable text, and not blank")
+    if flaw := name_flaw(name):
+        raise CommandFailed(Exit.USAGE, f"--name is no name: {flaw}")
+    if role not in ROLES:
+        raise CommandFailed(Exit.USAGE, f"--role is one of: {', '.join(ROLES)}")
     drawn = os.urandom(PERSON_BYTES) if person is None else _person(person)
     _enter(config, drawn, name, role)
     added = AddedPractitioner(drawn.hex(), name, role)

@@ -160,9 +160,20 @@ def test_a_practitioner_with_a_malformed_id_or_role_is_refused(
 ) -> None:
     folder = network.member("mercy").folder
     assert run("practitioners", "add", folder, "--name", "Dr B", "--person", "12")[0] == 2
-    assert run("practitioners", "add", folder, "--name", "Dr B", "--role", "no such role!")[0] == 4
-    for name in ("", " ", "Dr\x1b[2J"):
+    for role in ("no such role!", "wizard"):
+        code, _, err = run("practitioners", "add", folder, "--name", "Dr B", "--role", role)
+        assert code == 2
+        assert "--role is one of: clinician" in err
+    for name in ("", " ", "Dr\x1b[2J", "Dr\nB"):
         assert run("practitioners", "add", folder, "--name", name)[0] == 2
+
+
+@pytest.mark.parametrize("name", ["reed\n", "re\x00ed", "\x1b[2J"])
+def test_a_user_has_a_name_that_can_be_shown(run: Run, network: DemoNetwork, name: str) -> None:
+    folder = network.member("mercy").folder
+    code, _, err = run("users", "add", folder, name, "--role", "operator")
+    assert code == 2
+    assert "control character" in err
 
 
 def test_the_schema_is_printed(run: Run) -> None:
