@@ -23,7 +23,7 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Id, Node, info_keys
+from app.graphql.schema.node import Id, Node, filter_keys, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
@@ -327,8 +327,8 @@ def disclosures(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's fo
     context = info.context
     filters = chosen(info, patient, Life.ALL)
     if consent is not None:
-        keys = info_keys(info, consent, CONSENT_KIND) or (b"", 0)
-        filters |= {"consent_tx": keys[0], "consent_idx": keys[1]}
+        tx, idx = filter_keys(context, "consent", consent, CONSENT_KIND)
+        filters |= {"consent_tx": tx, "consent_idx": idx}
     return page(
         context,
         DISCLOSURES,

@@ -133,7 +133,8 @@ def _moment_of(wanted: Page, as_of: int | None, moment: Moment) -> int:
     if as_of is None:
         return moment.seq
     if as_of > moment.seq:
-        raise ApiError(ErrorCode.BAD_USER_INPUT, "asOf lies in the future of this node's ledger")
+        words = "asOf lies in the future of this node's ledger"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "asOf"})
     return as_of
 
 

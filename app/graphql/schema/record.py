@@ -22,7 +22,7 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Id, Node, info_keys
+from app.graphql.schema.node import Id, Node, filter_keys, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import KIND as PATIENT_KIND
 from app.graphql.schema.patient import Patient, patient_named
@@ -190,12 +190,11 @@ LifeFilter = Annotated[Life, strawberry.argument(description="Live ones, unless 
 
 
 def chosen(info: Info, patient: str | None, status: Life, **others: Cell) -> dict[str, Cell]:
-    """Return the filters that were asked for."""
+    """Return the filters that were asked for. Raises BAD_USER_INPUT for what is no id of a patient."""
     filters: dict[str, Cell] = {name: value for name, value in others.items() if value is not None}
     if patient is not None:
-        keys = info_keys(info, patient, PATIENT_KIND)
-        # An id that names nobody filters as a patient without rows would.
-        filters["patient"] = str(keys[0]) if keys else ""
+        (local,) = filter_keys(info.context, "patient", patient, PATIENT_KIND)
+        filters["patient"] = str(local)
     if status is not Life.ALL:
         filters[status.value] = 1
     return filters

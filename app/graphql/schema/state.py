@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, exists, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.scalars import Base64, Digest, LedgerSeq
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
@@ -19,10 +20,12 @@ from app.graphql.schema.record import Life, LifeFilter
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
 from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import table_of
+from app.subjects.catalogue import CONTRACTS
 from app.vault.tables import StateRow
 from states.state import TRANSACTION_STATE
 
 KIND = "state"
+CONTRACT_NAMES = ", ".join(sorted(CONTRACTS.by_name))
 
 _T = table_of(StateRow)
 _PERSON: Parameter = bindparam("viewer_person")
@@ -120,6 +123,14 @@ def state_of(context: ApiContext, row: Row) -> State:
     )
 
 
+def known_contract(name: str) -> str:
+    """Return the name of a contract that this node knows. Raises BAD_USER_INPUT."""
+    if name not in CONTRACTS.by_name:
+        words = f"contract: none is called that; there are {CONTRACT_NAMES}"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "contract"})
+    return name
+
+
 def find_state(context: ApiContext, keys: tuple[SortKey, ...]) -> State | None:
     row = find(context, STATES, keys)
     return None if row is None else state_of(context, row)
@@ -128,7 +139,8 @@ def find_state(context: ApiContext, keys: tuple[SortKey, ...]) -> State | None:
 def states(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments
     info: Info,
     contract: Annotated[
-        str | None, strawberry.argument(description="Only those of this contract: consent/1.")
+        str | None,
+        strawberry.argument(description=f"Only those of this contract: {CONTRACT_NAMES}."),
     ] = None,
     status: LifeFilter = Life.LIVE,
     as_of: AsOf = None,
@@ -138,7 +150,9 @@ def states(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four ar
     before: Before = None,
 ) -> Connection[State]:
     context = info.context
-    filters: dict[str, Cell] = {} if contract is None else {"contract": contract}
+    filters: dict[str, Cell] = {}
+    if contract is not None:
+        filters["contract"] = known_contract(contract)
     if status is not Life.ALL:
         filters[status.value] = 1
     return page(

@@ -31,8 +31,8 @@ from app.graphql.schema.record import KIND as RECORD_KIND
 from app.graphql.schema.record import RECORDS
 from app.graphql.schema.restriction import KIND as RESTRICTION_KIND
 from app.graphql.schema.restriction import RESTRICTIONS
+from app.graphql.schema.state import CONTRACT_NAMES, STATES, Change, known_contract
 from app.graphql.schema.state import KIND as STATE_KIND
-from app.graphql.schema.state import STATES, Change
 from app.graphql.schema.things import FINDERS
 from app.rows.tables import StatementRow
 from app.storage.statements import table_of
@@ -205,7 +205,8 @@ async def vault_updates(
         ),
     ] = None,
     contract: Annotated[
-        str | None, strawberry.argument(description="Only states of this contract.")
+        str | None,
+        strawberry.argument(description=f"Only states of this contract: {CONTRACT_NAMES}."),
     ] = None,
     about: Annotated[
         strawberry.ID | None,
@@ -224,6 +225,8 @@ async def vault_updates(
         with stream.look() as context:
             if not _reaches(context.viewer):
                 raise ApiError(ErrorCode.FORBIDDEN, "your role does not follow the vault")
+            if contract is not None:
+                known_contract(contract)
             if about is not None:
                 kind, tx, idx = _about_keys(context, about)
                 parameters |= {"about_tx": tx, "about_idx": idx}
@@ -248,9 +251,16 @@ def _code_of_end(viewer: Viewer, kind: str) -> ErrorCode:
 
 
 def _begin(stream: _Stream, context: ApiContext, after: str | None, after_seq: int | None) -> int:
+    """Return after which number of the feed to begin. Raises BAD_USER_INPUT for what no answer of this node said."""
+    if after is not None and after_seq is not None:
+        words = "begin either after a cursor or after a ledger sequence number"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "afterSeq"})
     if after is not None:
         return stream.number_of(after)
     moment = context.moment
+    if after_seq is not None and after_seq > moment.seq:
+        words = "afterSeq lies in the future of this node's ledger"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "afterSeq"})
     text = _LAST if after_seq is None else _LAST_UPTO
     row = moment.row(text, {} if after_seq is None else {"seq": after_seq, "most": 1})
     return 0 if row is None else int(row[0] or 0)
