@@ -348,10 +348,16 @@ def flows(
     )
 
 
+def last_step(context: ApiContext, flow: bytes) -> int:
+    """Return the number of what a flow told last; 0 where nothing is kept."""
+    rows = context.moment.rows(_LAST_STEPS, {"flow": flow, "most": 1})
+    return int(rows[0][0] or 0) if rows else 0
+
+
 def steps_after(context: ApiContext, flow: bytes, after: int, most: int) -> list[Row]:
     """Return what a flow told after a number, in order."""
     return context.moment.rows(_PROGRESS, {"flow": flow, "after": after, "most": most})
 
 
 assert [each.name for each in Status] == [each.name for each in FlowStatus], "one list of statuses"
-__all__ = ["FLOWS", "KIND", "Flow", "find_flow", "flow_of", "flows", "steps_after"]
+__all__ = ["FLOWS", "KIND", "Flow", "find_flow", "flow_of", "flows", "last_step", "steps_after"]

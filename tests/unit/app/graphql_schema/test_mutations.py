@@ -1,12 +1,16 @@
 """Mutations: once by key, refusals as data with their field, roles, and every subject's flow."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from time import monotonic
 
 import pytest
 
 from app.auth.sessions import Role
-from flows.store import Status
+from app.graphql.schema import operating
+from app.graphql.schema.operating import ORDER_SECONDS_MAX
+from flows.store import FlowRow, Status
 from tests.simulation.neighbours import ADA, REED
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
@@ -562,7 +566,7 @@ def test_a_record_is_amended_and_passed_on_where_its_patient_has_permitted_it(
     assert len(world.nodes(DR_REED, "records")) == 1
 
 
-def test_an_operator_pauses_resumes_and_kills_a_flow(world: GraphVillage) -> None:
+def test_an_operator_reads_what_came_of_an_order(world: GraphVillage) -> None:
     fields = {
         "idempotencyKey": "k",
         "organisation": world.party_id("Agent", "Mercy"),
@@ -570,18 +574,69 @@ def test_an_operator_pauses_resumes_and_kills_a_flow(world: GraphVillage) -> Non
     }
     payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
     flow = {"flow": at(payload, "flow", "id")}
-    node = world.village.nodes["Agent"]
+    turning(world, "Agent")
 
-    def status() -> Status:
-        node.engine.turn()
-        (found,) = (f for f in node.engine.flows() if f.tag == "find-practitioner/1")
-        return Status(found.status)
+    def status(name: str) -> object:
+        answered = at(world.try_to(OPERATOR, name, flow), "flow", "status")
+        (kept,) = searching(world)
+        assert Status(kept.status).name == answered
+        return answered
 
-    world.try_to(OPERATOR, "pauseFlow", flow)
-    assert status() is Status.PAUSED
+    assert status("pauseFlow") == "PAUSED"
     refused = world.try_to(OPERATOR, "retryFlow", flow)
     assert at(refused, "userErrors", 0, "code") == "CONFLICT"
-    world.try_to(OPERATOR, "resumeFlow", flow)
-    assert status() is Status.RUNNING
-    world.try_to(OPERATOR, "killFlow", flow)
-    assert status() is Status.KILLED
+    assert status("resumeFlow") == "RUNNING"
+    assert status("killFlow") == "KILLED"
+
+
+def test_what_is_tried_again_and_fails_again_is_answered_too(world: GraphVillage) -> None:
+    fields = {
+        "idempotencyKey": "k",
+        "organisation": world.party_id("Agent", "Mercy"),
+        "name": "Dr X",
+    }
+    payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
+    node = world.village.nodes["Agent"]
+    node.engine.turn()
+    (row,) = searching(world)
+    of = {"status": Status.OBSERVED, "id": row.id}
+    node.db.execute("UPDATE flow SET status = :status, tag = 'of-no-code/1' WHERE id = :id", of)
+    node.engine.restore()
+    turning(world, "Agent")
+    before = monotonic()
+    answered = world.try_to(OPERATOR, "retryFlow", {"flow": at(payload, "flow", "id")})
+    assert monotonic() - before < ORDER_SECONDS_MAX / 2
+    assert answered["userErrors"] == []
+    assert at(answered, "flow", "status") == "OBSERVED"
+    steps = [each.step for each in node.engine.progress(flow_id=row.id)]
+    assert steps[-2] == "goes on"
+
+
+def test_an_order_that_nobody_carries_out_is_answered_with_what_is_so_far(
+    world: GraphVillage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operating, "ORDER_SECONDS_MAX", 0.05)
+    fields = {
+        "idempotencyKey": "k",
+        "organisation": world.party_id("Agent", "Mercy"),
+        "name": "Dr X",
+    }
+    payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
+    answered = world.try_to(OPERATOR, "pauseFlow", {"flow": at(payload, "flow", "id")})
+    assert at(answered, "flow", "status") == "RUNNING"
+    assert answered["userErrors"] == []
+
+
+def searching(world: GraphVillage) -> list[FlowRow]:
+    flows = world.village.nodes["Agent"].engine.flows()
+    return [flow for flow in flows if flow.tag in {"find-practitioner/1", "of-no-code/1"}]
+
+
+def turning(world: GraphVillage, name: str) -> None:
+    """Let a node turn when it is woken, as its pump does; what leaves goes nowhere."""
+    desk = world.desks[name]
+
+    def wake() -> None:
+        asyncio.get_running_loop().call_soon(desk.assembly.engine.turn)
+
+    object.__setattr__(desk.api, "wake", wake)
