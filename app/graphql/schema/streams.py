@@ -22,7 +22,7 @@ from app.graphql.schema.context import Api, ApiContext, Info
 from app.graphql.schema.disclosure import DISCLOSURES
 from app.graphql.schema.disclosure import KIND as DISCLOSURE_KIND
 from app.graphql.schema.flow import KIND as FLOW_KIND
-from app.graphql.schema.flow import Flow, FlowStatus, find_flow, step_of, steps_after
+from app.graphql.schema.flow import Flow, FlowStatus, FlowStep, find_flow, step_of, steps_after
 from app.graphql.schema.listing import Condition, Listing, conditions
 from app.graphql.schema.moment import Row, sql
 from app.graphql.schema.node import Node, keys_of
@@ -319,9 +319,10 @@ async def flow_progress(
                 if found is None:
                     raise ApiError(ErrorCode.NOT_FOUND, "nothing available")
                 rows = steps_after(context, found.flow, number, most=1)
+                steps = [step_of(context, row, is_own=found.is_own) for row in rows]
             if rows:
                 number = int(rows[0][0] or 0)
-                yield _progress(stream, found, rows[0], number)
+                yield _progress(stream, found, steps[0], number)
             elif found.status in _ENDED:
                 return
             else:
@@ -346,8 +347,7 @@ def _begin_flow(stream: _Stream, context: ApiContext, after: str | None) -> int:
     return number
 
 
-def _progress(stream: _Stream, found: Flow, row: Row, number: int) -> FlowProgress:
-    step = step_of(row, is_own=found.is_own)
+def _progress(stream: _Stream, found: Flow, step: FlowStep, number: int) -> FlowProgress:
     return FlowProgress(
         flow_id=found.flow,
         cursor=stream.cursor(0, number),

@@ -413,14 +413,25 @@ def test_a_wrong_code_fails_the_flow_with_words_for_her_and_none_for_the_operato
     }
     flow = world.flow(EVE_HERSELF, world.mutate(EVE_HERSELF, "enrolPatient", fields))
     assert flow["status"] == "FAILED"
-    assert "one-time code" in str(at(flow, "failure", "message"))
+    assert at(flow, "failure", "code") == "COUNTERPARTY_REFUSED"
+    message = str(at(flow, "failure", "message"))
+    assert message.startswith("Mercy refused: ")
+    assert "one-time code" in message
+    assert at(flow, "steps", -1, "step") == message
     rows = at(
-        world.ask(OPERATOR, "{ flows(status: FAILED) { nodes { failure { code message } } } }"),
+        world.ask(
+            OPERATOR,
+            "{ flows(status: FAILED) { nodes { failure { code message exception } steps { step } } } }",
+        ),
         "flows",
         "nodes",
     )
-    assert at(rows, 0, "failure", "message") is None
-    assert at(rows, 0, "failure", "code")
+    assert at(rows, 0, "failure") == {
+        "code": "COUNTERPARTY_REFUSED",
+        "message": None,
+        "exception": "CounterpartyFailed",
+    }
+    assert at(rows, 0, "steps", -1, "step") == "COUNTERPARTY_REFUSED"
 
 
 def test_a_patient_finds_whom_to_name(world: GraphVillage) -> None:
