@@ -13,6 +13,7 @@ from app.cli.places import passphrase_of, require_private
 from app.config import usual_folders
 from app.names import name_flaw
 from app.network.bootstrap import Terms, announce, countersign, publish_first, read_request
+from app.network.errors import naming
 from app.network.folder import MapFolder, member_file, removal_file
 from app.network.founding_key import create_founding_key, open_founding_key
 from app.network.network_map import NetworkMap
@@ -142,7 +143,8 @@ def countersign_request(
     """
     trust, known = opened(folder)
     data = request.read_bytes()
-    member, _ = read_request(data, trust.network)
+    with naming(request):
+        member, _ = read_request(data, trust.network)
     typer.echo(
         printable(f"{member.name} ({member.kind}), serial {member.serial}\n{member.party}\n")
         + printable(f"reached at {', '.join(member.endpoints) or 'no address: it dials others'}"),
@@ -150,7 +152,8 @@ def countersign_request(
     )
     if not yes:
         typer.confirm("Is that what the organisation said?", abort=True, err=True)
-    countersign(data, _operator(folder), known)
+    with naming(request):
+        countersign(data, _operator(folder), known)
     _told(folder, member_file(Party(member.party)), "entry", as_json=as_json)
 
 
@@ -176,7 +179,8 @@ def opened(folder: Path) -> tuple[Trust, NetworkMap]:
 
 
 def _notary_in(path: Path, trust: Trust) -> NotaryInfo:
-    _, info = read_request(path.read_bytes(), trust.network)
+    with naming(path):
+        _, info = read_request(path.read_bytes(), trust.network)
     if info is None:
         raise CommandFailed(Exit.USAGE, f"{path} is the request of a member that is no notary")
     return info
