@@ -155,6 +155,9 @@ def admit(
         for path in files
         for each in (sorted(path.glob("*.signed")) if path.is_dir() else [path])
     ]
+    if not found:
+        places = ", ".join(map(str, files))
+        raise CommandFailed(Exit.USAGE, f"no file of a map (*.signed) lies in {places}")
     with owned(config):
         count = bootstrap.admit(map_in(config), *found)
     say(f"{count} new of {len(found)} files")
@@ -261,7 +264,8 @@ def show(
         for m in shown.members
     ]
     title = f"{shown.name}, parameters {shown.version}, network {shown.network}"
-    show_table(title, [("name", "kind", "reached at", "serial", "member", "DID"), *rows])
+    heading = ("name", "kind", "reached at", "serial", "member", "DID")
+    show_table(title, [heading, *rows], wraps=False)  # a DID is there to be copied
 
 
 def _shown(known: NetworkMap) -> ShownMap:

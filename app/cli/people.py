@@ -15,7 +15,7 @@ from app.auth.users import User
 from app.auth.users_file import USERS_FILE, load_users, save_users
 from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, say, show_json, show_table
-from app.cli.places import Folder, keys_in, load, owned, party_in, passphrase_of
+from app.cli.places import Folder, keys_in, load, owned, party_in, passphrase_of, unlocked
 from app.config import NodeConfig
 from app.names import name_flaw
 from states.subjects.codes import ROLES
@@ -84,7 +84,7 @@ def add_user(
     ] = False,
 ) -> None:
     """Add a user. The password comes from CARECORD_PASSWORD, its _FILE, or is asked for; it is kept as Argon2id."""
-    config = load(folder)
+    config = unlocked(folder)
     if role in {RoleName.CLINICIAN, RoleName.PATIENT} and not person:
         raise CommandFailed(Exit.USAGE, f"a {role.value} needs --person")
     if role is RoleName.PATIENT and config.kind != "agent":
@@ -112,18 +112,19 @@ def add_user(
 @users.command("list")
 def list_users(folder: Folder, *, as_json: AsJson = False) -> None:
     """List the users of a node."""
-    found = [ShownUser(u.user_id, u.role.value, u.person_id) for u in _users(_file(load(folder)))]
+    config = unlocked(folder)
+    found = [ShownUser(u.user_id, u.role.value, u.person_id) for u in _users(_file(config))]
     if as_json:
         show_json(found)
         return
     rows = [("user", "role", "person"), *((u.user, u.role, u.person or "") for u in found)]
-    show_table("Users", rows)
+    show_table("Users", rows, wraps=False)
 
 
 @users.command("remove")
 def remove_user(folder: Folder, user: UserId) -> None:
     """Remove a user; open sessions end with the next request."""
-    path = _file(load(folder))
+    path = _file(unlocked(folder))
     known = _users(path)
     name = unicodedata.normalize("NFC", user)
     left = [each for each in known if each.user_id != name]
