@@ -116,7 +116,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Digest: strawberry.scalar(
         name="Digest",
-        description="A SHA-256 digest: 64 hexadecimal digits in lower case.",
+        description="32 bytes, a SHA-256 digest or a key: 64 hexadecimal digits in lower case.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc4648#section-8",
         serialize=_show_digest,
         parse_value=_parse_digest,

@@ -3,15 +3,33 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-import strawberry
-
+from app.graphql.enums import documented
 from app.graphql.errors import ApiError, ErrorCode
 from flows.subjects.patient_access import WITHHELD_REASONS
 from states.subjects.codes import CATEGORIES, LABELS, PURPOSES, ROLES, Label, Purpose
 from states.subjects.codes import Category as CategoryCode
 
 
-@strawberry.enum(description="What kind of record it is, as a patient recognises it.")
+@documented(
+    "What kind of record it is, as a patient recognises it.",
+    {
+        "ADMINISTRATIVE": "Appointments, insurance and the like.",
+        "ALLERGY": "Allergies and intolerances.",
+        "CONDITION": "Diagnoses and problems.",
+        "DOCUMENT": "Letters and other documents.",
+        "ENCOUNTER": "Visits and stays.",
+        "GENETICS": "What is known of the genes.",
+        "IMAGING": "Images and their reports.",
+        "IMMUNIZATION": "Vaccinations.",
+        "LABORATORY": "Results of a laboratory.",
+        "MEDICATION": "What was prescribed, given or taken.",
+        "NOTE": "Notes of those who treat.",
+        "PLAN": "What is planned.",
+        "PROCEDURE": "Operations and other procedures.",
+        "SOCIAL_HISTORY": "Living conditions and habits.",
+        "VITAL_SIGNS": "Blood pressure, weight and the like.",
+    },
+)
 class Category(StrEnum):
     """Carecord's own categories."""
 
@@ -35,7 +53,15 @@ class Category(StrEnum):
 assert tuple(Category) == CATEGORIES, "the API names every category of the ledger, and no other"
 
 
-@strawberry.enum(description="Why a custodian withholds a record's content from its patient.")
+@documented(
+    "Why a custodian withholds a record's content from its patient.",
+    {
+        "HARM": "It would endanger her or somebody else.",
+        "LAW": "A law forbids to show it.",
+        "OTHER_PERSON": "It is about another person, too.",
+        "TO_BE_DISCUSSED": "It shall first be discussed with her.",
+    },
+)
 class WithheldReason(StrEnum):
     """As the custodian says it to the patient's agent."""
 

@@ -7,11 +7,12 @@ refusals, which are written for people, are shown to who started the flow, with 
 
 import re
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 
 import strawberry
 
 from app.blobs import errors as blobs
+from app.graphql.enums import documented
 from app.readings.bundles import NothingToProve
 from app.subjects.notary_change import UnexpectedEntry
 from app.vault.reader import BasisNotHeld, NotEnrolled, NotHeld, NotYet, PartlyShown
@@ -32,60 +33,44 @@ from states.subjects.pinned import NotPinned
 from states.timewindow import WindowRefused
 
 
-@strawberry.enum(
-    description="Why a flow failed or waits; stable, for programs. What `ErrorCode` names too means the same here."
+@documented(
+    "Why a flow failed or waits; stable, for programs. What `ErrorCode` names too means the same here.",
+    {
+        "REFUSED": "This node will not do it; the message says why.",
+        "COUNTERPARTY_REFUSED": "Another organisation will not do it; the message has its words.",
+        "COUNTERPARTY_LOST": "Another organisation ended the conversation, or forgot it.",
+        "TIMED_OUT": "Another organisation did not answer in time. Ask again, by another key.",
+        "NOT_FOUND": "This node has no such thing, or not any more as it was asked for.",
+        "NOT_ENROLLED": "The patient is not enrolled where this needs her to be.",
+        "CONFLICT": "What it rests on was changed or ended meanwhile. Look, then ask again.",
+        "WINDOW_CLOSED": "The notary was not reached in time; nothing was recorded.",
+        "LIMIT_EXCEEDED": "Something is larger or more than the network allows.",
+        "RULE_BROKEN": "A rule of the ledger forbids it; the message names the rule.",
+        "NOT_VERIFIED": "What another organisation sent does not verify, or is not complete.",
+        "OPERATOR_NEEDED": "It can neither go on nor be failed: an operator has to look.",
+        "PAUSED": "An operator paused it.",
+        "KILLED": "An operator ended it.",
+        "INTERNAL_SERVER_ERROR": "A fault of this node, of which its operator can learn more.",
+    },
 )
-class FailureCode(Enum):
+class FailureCode(StrEnum):
     """The values of `FlowFailure.code`."""
 
-    REFUSED = strawberry.enum_value(
-        "REFUSED", description="This node will not do it; the message says why."
-    )
-    COUNTERPARTY_REFUSED = strawberry.enum_value(
-        "COUNTERPARTY_REFUSED",
-        description="Another organisation will not do it; the message has its words.",
-    )
-    COUNTERPARTY_LOST = strawberry.enum_value(
-        "COUNTERPARTY_LOST",
-        description="Another organisation ended the conversation, or forgot it.",
-    )
-    TIMED_OUT = strawberry.enum_value(
-        "TIMED_OUT",
-        description="Another organisation did not answer in time. Ask again, by another key.",
-    )
-    NOT_FOUND = strawberry.enum_value(
-        "NOT_FOUND", description="This node has no such thing, or not any more as it was asked for."
-    )
-    NOT_ENROLLED = strawberry.enum_value(
-        "NOT_ENROLLED", description="The patient is not enrolled where this needs her to be."
-    )
-    CONFLICT = strawberry.enum_value(
-        "CONFLICT",
-        description="What it rests on was changed or ended meanwhile. Look, then ask again.",
-    )
-    WINDOW_CLOSED = strawberry.enum_value(
-        "WINDOW_CLOSED", description="The notary was not reached in time; nothing was recorded."
-    )
-    LIMIT_EXCEEDED = strawberry.enum_value(
-        "LIMIT_EXCEEDED", description="Something is larger or more than the network allows."
-    )
-    RULE_BROKEN = strawberry.enum_value(
-        "RULE_BROKEN", description="A rule of the ledger forbids it; the message names the rule."
-    )
-    NOT_VERIFIED = strawberry.enum_value(
-        "NOT_VERIFIED",
-        description="What another organisation sent does not verify, or is not complete.",
-    )
-    OPERATOR_NEEDED = strawberry.enum_value(
-        "OPERATOR_NEEDED",
-        description="It can neither go on nor be failed: an operator has to look.",
-    )
-    PAUSED = strawberry.enum_value("PAUSED", description="An operator paused it.")
-    KILLED = strawberry.enum_value("KILLED", description="An operator ended it.")
-    INTERNAL_SERVER_ERROR = strawberry.enum_value(
-        "INTERNAL_SERVER_ERROR",
-        description="A fault of this node, of which its operator can learn more.",
-    )
+    REFUSED = "REFUSED"
+    COUNTERPARTY_REFUSED = "COUNTERPARTY_REFUSED"
+    COUNTERPARTY_LOST = "COUNTERPARTY_LOST"
+    TIMED_OUT = "TIMED_OUT"
+    NOT_FOUND = "NOT_FOUND"
+    NOT_ENROLLED = "NOT_ENROLLED"
+    CONFLICT = "CONFLICT"
+    WINDOW_CLOSED = "WINDOW_CLOSED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    RULE_BROKEN = "RULE_BROKEN"
+    NOT_VERIFIED = "NOT_VERIFIED"
+    OPERATOR_NEEDED = "OPERATOR_NEEDED"
+    PAUSED = "PAUSED"
+    KILLED = "KILLED"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
 
 _EXCEPTIONS: dict[FailureCode, tuple[type[Exception], ...]] = {

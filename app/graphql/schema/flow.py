@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, column, select, table
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.schema.consent import Consent, find_consent
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.disclosure import Disclosure, find_disclosure
@@ -86,7 +87,18 @@ _OUTPUTS = sql(
 STEPS_SHOWN = 50
 
 
-@strawberry.enum(description="Where a flow is in its life.")
+@documented(
+    "Where a flow is in its life.",
+    {
+        "RUNNING": "It goes on by itself: it works, or waits for somebody's answer.",
+        "PAUSED": "An operator paused it.",
+        "RETRYING": "Something failed; it tries again by itself.",
+        "OBSERVED": "It waits for an operator, who may retry or kill it.",
+        "DONE": "It has ended; `result` says with what.",
+        "FAILED": "It was refused; `failure` says why. Ask again by another key.",
+        "KILLED": "An operator ended it.",
+    },
+)
 class FlowStatus(StrEnum):
     """From DONE on it has ended."""
 
@@ -165,7 +177,9 @@ class DisclosedResult:
     outcome: str = strawberry.field(
         description="disclosed, not-released, refused or not-committed."
     )
-    words: str | None = strawberry.field(description="The custodian's words of a refusal.")
+    words: str | None = strawberry.field(
+        description="The custodian's words of a refusal; null where it did not refuse."
+    )
     disclosure: Disclosure | None = strawberry.field(description="The disclosure, if there is one.")
 
 

@@ -27,7 +27,8 @@ Column = ColumnElement[Any]
 Parameter = BindParameter[Any]
 
 First = Annotated[
-    int | None, strawberry.argument(description="How many, from the newest on; 20 if not said.")
+    int | None,
+    strawberry.argument(description="How many, from the beginning of the list on; 20 if not said."),
 ]
 After = Annotated[str | None, strawberry.argument(description="Those after this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description="How many, from the end.")]

@@ -39,11 +39,15 @@ class Mistake(Exception):
         self.error = UserError(code=code, field=["input", *field], message=message)
 
 
-@strawberry.type(description="What every mutation that starts a flow answers.")
+@strawberry.type(
+    description="What a mutation that starts a flow, or orders something of one, answers."
+)
 class FlowPayload:
     """At once: the flow goes on by itself."""
 
-    flow: Flow | None = strawberry.field(description="The flow; null where it was refused.")
+    flow: Flow | None = strawberry.field(
+        description="The flow; null where none was started or found."
+    )
     user_errors: list[UserError] = strawberry.field(description="Why it was refused.")
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, exists, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.scalars import Base64, Digest, LedgerSeq
 from app.graphql.schema.context import ApiContext, Info
@@ -66,7 +67,13 @@ STATES = Listing(
 )
 
 
-@strawberry.enum(description="What happened to a state.")
+@documented(
+    "What happened to a state.",
+    {
+        "CREATED": "A transaction that is recorded here created it.",
+        "CONSUMED": "One has consumed it.",
+    },
+)
 class Change(StrEnum):
     """One event of the vault's feed."""
 
@@ -94,8 +101,12 @@ class State(Node):
     data: Base64 = strawberry.field(description="Its canonical encoding (MessagePack).")
     live: bool = strawberry.field(description="Whether nothing has consumed it, as of today.")
     created_seq: LedgerSeq = strawberry.field(description="Since when it is here.")
-    consumed_seq: LedgerSeq | None = strawberry.field(description="Since when it is consumed.")
-    consumed_by_id: Digest | None = strawberry.field(description="The id of what consumed it.")
+    consumed_seq: LedgerSeq | None = strawberry.field(
+        description="Since when it is consumed; null while it lives."
+    )
+    consumed_by_id: Digest | None = strawberry.field(
+        description="The id of what consumed it; null while it lives."
+    )
     transaction: Transaction | None = strawberry.field(
         resolver=_transaction, description="What created it; null where you may not see it."
     )

@@ -163,8 +163,9 @@ def test_an_answer_says_which_moment_it_is_of(world: GraphVillage) -> None:
 
 
 def test_filters_narrow(world: GraphVillage) -> None:
-    query = """query($patient: ID, $category: Category, $status: Life!) {
-      records(patient: $patient, category: $category, status: $status) { nodes { id } } }"""
+    query = """query($patient: ID, $category: Category, $custodian: ID, $status: Life!) {
+      records(patient: $patient, category: $category, custodian: $custodian, status: $status) {
+        nodes { id } } }"""
     patient = world.first(DR_MORA, "patients")["id"]
 
     def count(**variables: object) -> int:
@@ -175,6 +176,11 @@ def test_filters_narrow(world: GraphVillage) -> None:
     assert count(category="LABORATORY") == 5
     assert count(category="GENETICS") == 0
     assert count(status="PAST") == 0
+    assert count(custodian=world.party_id("Mercy", "Mercy")) == 5
+    assert count(custodian=world.party_id("Mercy", "Riverside")) == 0
+    assert world.refused(DR_MORA, query, {"status": "ALL", "custodian": patient}) == (
+        "BAD_USER_INPUT"
+    )
 
 
 @pytest.mark.parametrize("root", ["records", "consents", "restrictions", "disclosures"])
