@@ -10,10 +10,10 @@ from app.blobs.cipher import DATA_KEY_SIZE
 from app.blobs.wrap import WrapContext, wrap_data_key
 from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
-from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments, any_enrolment
 from app.subjects.patient_access import reason_of
 from app.subjects.transfer_permit import TransferPermits
+from app.subjects.wrapped import epoch_key
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -195,10 +195,7 @@ class Transfers:
         leaf = self._name_leaf(PatientId(introduced.patient), lock)
         made = {"sealed": leaf, "made": encode(lock), "reason": request.offer.withheld}
         step.unit.execute(_SET_OFFERED, {"which": request.offer.token} | made)
-        epoch, keys = epoch_of(step.now), self._ground.keys
-        if epoch not in keys.epochs():
-            keys.new_epoch(epoch)
-        return Acceptance(lock, leaf_hash(leaf), epoch, keys.epoch_public(epoch))
+        return Acceptance(lock, leaf_hash(leaf), *epoch_key(self._ground.keys, step.now))
 
     def _introduced(self, step: Step, token: bytes, peer: Party) -> _Introduced:
         """Return how a peer was introduced. Raises FlowRefused where it was not, or where that has ended."""

@@ -15,6 +15,7 @@ from app.graphql.context_protocol import Caller, MakeContext
 from app.graphql.cursors import Cursors
 from app.graphql.errors import Json
 from app.graphql.limits import ServiceLimits
+from app.graphql.scalars import show_datetime
 from app.graphql.schema.broadcast import Broadcast
 from app.graphql.schema.identifiers import GlobalIds
 from app.graphql.schema.moment import Moment, Snapshots
@@ -122,7 +123,7 @@ class ApiContext:
         """Say which ledger moment was read, and when that was."""
         moment = self.moment
         return {
-            "consistency": {"ledgerSeq": moment.seq, "asOf": instant(moment.now).isoformat()},
+            "consistency": {"ledgerSeq": moment.seq, "asOf": show_datetime(instant(moment.now))},
         }
 
 

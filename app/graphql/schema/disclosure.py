@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, exists, not_, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.scalars import Digest, LedgerSeq, UInt53
 from app.graphql.schema.codes import Category
 from app.graphql.schema.consent import KIND as CONSENT_KIND
@@ -23,7 +24,7 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Id, Node, info_keys
+from app.graphql.schema.node import Id, Node, filter_keys, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
@@ -128,7 +129,14 @@ ITEMS = Listing(
 )
 
 
-@strawberry.enum(description="Whether the keys of a disclosure came.")
+@documented(
+    "Whether the keys of a disclosure came.",
+    {
+        "PENDING": "Not yet; they may still come.",
+        "RELEASED": "They came.",
+        "NOT_RELEASED": "They did not come in time, and never will.",
+    },
+)
 class ReleaseStatus(StrEnum):
     """A disclosure without its keys opens nothing."""
 
@@ -168,10 +176,16 @@ class DisclosedItem(Node):
     code_system: str = strawberry.field(description="The code's system; may be empty.")
     category: Category = strawberry.field(description="What kind of record it is.")
     labels: list[str] = strawberry.field(description="Confidentiality and sensitivity.")
-    day: str | None = strawberry.field(description="Day of care, as YYYY-MM-DD.")
+    day: str | None = strawberry.field(
+        description="Day of care, as YYYY-MM-DD; null where the resource has none."
+    )
     version: int = strawberry.field(description="The version that was disclosed.")
-    superseded_by: int | None = strawberry.field(description="A newer version that exists.")
-    withdrawn_at: datetime | None = strawberry.field(description="Since when it is withdrawn.")
+    superseded_by: int | None = strawberry.field(
+        description="The number of a newer version that exists; null where none is known."
+    )
+    withdrawn_at: datetime | None = strawberry.field(
+        description="Since when it is withdrawn; null where it is not."
+    )
     announced: bool = strawberry.field(
         description="False where the patient's agent knows no such record: ask the custodian."
     )
@@ -257,7 +271,9 @@ class Disclosure(Node):
     read_until: datetime = strawberry.field(description="Until when it may be read.")
     recorded_at: datetime = strawberry.field(description="The notary's time.")
     release: ReleaseStatus = strawberry.field(description="Whether the keys came.")
-    released_at: datetime | None = strawberry.field(description="When they did.")
+    released_at: datetime | None = strawberry.field(
+        description="When they came; null while they have not."
+    )
     item_count: int = strawberry.field(description="Records that it names on the ledger.")
     created_seq: LedgerSeq = strawberry.field(description="Since when it is here.")
     items: Connection[DisclosedItem] = strawberry.field(
@@ -327,8 +343,8 @@ def disclosures(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's fo
     context = info.context
     filters = chosen(info, patient, Life.ALL)
     if consent is not None:
-        keys = info_keys(info, consent, CONSENT_KIND) or (b"", 0)
-        filters |= {"consent_tx": keys[0], "consent_idx": keys[1]}
+        tx, idx = filter_keys(context, "consent", consent, CONSENT_KIND)
+        filters |= {"consent_tx": tx, "consent_idx": idx}
     return page(
         context,
         DISCLOSURES,

@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, select
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.scalars import Base64, Digest, UInt53
 from app.graphql.schema.codes import Category
 from app.graphql.schema.context import ApiContext, Info, instant
@@ -18,6 +19,7 @@ from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
 from app.readings.bundles import NothingToProve
+from app.readings.chains import Alarm
 from app.readings.tables import (
     LookAlarmRow,
     LookItemRow,
@@ -96,7 +98,16 @@ _ITEMS_OF = sql(
 )
 
 
-@strawberry.enum(description="How a look ended.")
+@documented(
+    "How a look ended.",
+    {
+        "READ": "The content was opened.",
+        "REFUSED": "Somebody asked, and got nothing.",
+        "RELEASED": "The custodian gave the keys to the recipient.",
+        "NOT_RELEASED": "The custodian disclosed and then did not give the keys.",
+        "WITHDRAWN": "It was taken back: it may not be read any more.",
+    },
+)
 class LookOutcome(StrEnum):
     """As the organisation's log has it."""
 
@@ -114,7 +125,9 @@ class LookedAt:
     commitment: Digest | None = strawberry.field(description="The record's commitment.")
     kind: str | None = strawberry.field(description="FHIR resource type.")
     category: Category | None = strawberry.field(description="What kind of record it is.")
-    day: str | None = strawberry.field(description="Day of care, as YYYY-MM-DD.")
+    day: str | None = strawberry.field(
+        description="Day of care, as YYYY-MM-DD; null where none is known."
+    )
 
 
 def _items(root: "Look", info: Info) -> list[LookedAt]:
@@ -225,7 +238,9 @@ class LookAlarm(Node):
 
     organisation: Party = strawberry.field(description="Whose reports do not fit.")
     at: datetime = strawberry.field(description="When the agent noticed.")
-    kind: str = strawberry.field(description="What is wrong, for programs.")
+    kind: str = strawberry.field(
+        description=f"What is wrong, for programs: {', '.join(Alarm.__members__)}."
+    )
     words: str = strawberry.field(description="What is wrong, for people.")
     first: UInt53 = strawberry.field(description="The first entry concerned; 0 where none is.")
     last: UInt53 = strawberry.field(description="The last one.")

@@ -7,6 +7,7 @@ from functools import lru_cache
 import strawberry
 from sqlalchemy import bindparam, select
 
+from app.graphql.enums import documented
 from app.graphql.schema.codes import Category
 from app.graphql.schema.context import ApiContext, instant
 from app.graphql.schema.moment import EXCEPTIONS, TERMS, Cell, sql
@@ -25,7 +26,13 @@ _TOLD = sql(
 )
 
 
-@strawberry.enum(description="Whether terms open or close.")
+@documented(
+    "Whether terms open or close.",
+    {
+        "PERMIT": "They open.",
+        "DENY": "They close.",
+    },
+)
 class TermsDecision(StrEnum):
     """As on the ledger."""
 
@@ -33,12 +40,20 @@ class TermsDecision(StrEnum):
     DENY = "deny"
 
 
-@strawberry.enum(description="What a statement is now, at this node.")
+@documented(
+    "What a statement is now, at this node: the first that fits.",
+    {
+        "CLOSED": "A signed withdrawal has come; its receipt has not. It opens nothing any more.",
+        "ENDED": "It was withdrawn, lifted or replaced.",
+        "EXPIRED": "Its end has passed.",
+        "NOT_YET": "Its start has not come.",
+        "LIVE": "It counts.",
+    },
+)
 class StatementStatus(StrEnum):
     """The first that fits, from the top."""
 
     CLOSED = "closed"
-    """A signed withdrawal has arrived; its receipt has not."""
     ENDED = "ended"
     EXPIRED = "expired"
     NOT_YET = "not-yet"

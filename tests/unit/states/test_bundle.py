@@ -9,7 +9,15 @@ from states.bundle import Bundle, BundleRefused, Check, verify_bundle
 from states.crypto.signatures import sign_transaction
 from states.encoding import encode
 from states.errors import MalformedBytes
-from states.findings import CANNOT
+from states.findings import (
+    CLOCK,
+    NO_COPY,
+    NO_EXCEPTIONS,
+    NOTHING_ELSE,
+    STILL_SO,
+    UNSPENT,
+    WHETHER_READ,
+)
 from states.state import StateRef, TransactionId
 from states.subjects.disclosure import Item, Who
 from states.subjects.terms import Exceptions, Opening, SubjectAt, Terms
@@ -47,7 +55,7 @@ def test_a_reading_is_proven_to_who_pins_only_the_network() -> None:
     assert found.what == "laboratory: Observation 4548-4 of 2026-11-20, kept by Mercy"
     assert found.why == "TREAT"
     assert [step.step for step in found.steps] == [2, 3, 4, 4, 5, 6, 7, 8]
-    assert found.cannot == CANNOT
+    assert found.cannot == (NOTHING_ELSE, NO_COPY, CLOCK, UNSPENT, NO_EXCEPTIONS)
 
 
 def test_names_of_the_patient_and_what_she_excepted_need_not_be_shown() -> None:
@@ -65,12 +73,13 @@ def test_without_a_statement_of_liveness_the_receipt_is_one() -> None:
 def test_a_disclosure_and_a_record_are_proven_without_a_reading() -> None:
     _, _, record = STORY.proven()
     disclosed = but(GOOD, subject="disclosure", reading=None)
-    assert (
-        verify_bundle(encode(disclosed), TRUST).who
-        == "Dr A. Reed, clinician, Riverside: may read it"
-    )
+    found = verify_bundle(encode(disclosed), TRUST)
+    assert found.who == "Dr A. Reed, clinician, Riverside: may read it"
+    assert found.cannot == (WHETHER_READ, UNSPENT, NO_EXCEPTIONS)
     published_ = but(disclosed, subject="record", transactions=(record,), liveness=None)
-    assert verify_bundle(encode(published_), TRUST).who == "Mercy: published it"
+    found = verify_bundle(encode(published_), TRUST)
+    assert found.who == "Mercy: published it"
+    assert found.cannot == (STILL_SO,)
 
 
 def test_a_reading_inside_the_custodian_is_proven_with_the_record() -> None:
@@ -80,6 +89,7 @@ def test_a_reading_inside_the_custodian_is_proven_with_the_record() -> None:
     )
     found = verify_bundle(encode(bundle), TRUST)
     assert found.what == "laboratory: Observation 4548-4 of 2026-11-20, kept by Mercy"
+    assert found.cannot == (NOTHING_ELSE, NO_COPY, CLOCK), "it rests on no consent"
     other = replace(own, read_items=(seeded("unknown"),)).reported(own=True)
     with pytest.raises(BundleRefused):
         verify_bundle(encode(but(bundle, reading=other)), TRUST)
@@ -97,6 +107,7 @@ def test_a_refusal_without_a_disclosure_does_not_say_who_keeps_what_was_asked_fo
     found = verify_bundle(encode(bundle), TRUST)
     assert found.who == "Dr A. Reed, clinician, Riverside: asked for it and was refused"
     assert found.what == "a record whose kind is not shown"
+    assert found.cannot == (NOTHING_ELSE, CLOCK), "there was nothing to copy"
 
 
 def test_text_of_others_cannot_steer_a_terminal() -> None:
