@@ -16,6 +16,7 @@ from app.graphql.schema.consent import KIND as CONSENT_KIND
 from app.graphql.schema.consent import Consent, find_consent
 from app.graphql.schema.content import (
     CONTENT_COST,
+    TOLD_BY_READING,
     PurposeArgument,
     RecordContent,
     purpose_of,
@@ -172,10 +173,16 @@ class DisclosedItem(Node):
     disclosure_id: Digest = strawberry.field(description="The disclosure's transaction.")
     number: int = strawberry.field(description="Its place in the disclosure.")
     kind: str = strawberry.field(description="FHIR resource type.")
-    code: str = strawberry.field(description="Its clinical code; may be empty.")
-    code_system: str = strawberry.field(description="The code's system; may be empty.")
+    code: str | None = strawberry.field(
+        description="Its clinical code; may be empty. " + TOLD_BY_READING
+    )
+    code_system: str | None = strawberry.field(
+        description="The code's system; may be empty. " + TOLD_BY_READING
+    )
     category: Category = strawberry.field(description="What kind of record it is.")
-    labels: list[str] = strawberry.field(description="Confidentiality and sensitivity.")
+    labels: list[str] | None = strawberry.field(
+        description="Confidentiality and sensitivity. " + TOLD_BY_READING
+    )
     day: str | None = strawberry.field(
         description="Day of care, as YYYY-MM-DD; null where the resource has none."
     )
@@ -203,15 +210,16 @@ def item_of(context: ApiContext, row: Row) -> DisclosedItem:
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
+    hers = context.viewer.reach(Subject.DISCLOSURE) is Reach.OWN
     return DisclosedItem(
         id=context.api.ids.seal(ITEM_KIND, tx, int(number or 0)),
         disclosure_id=Digest(tx),
         number=int(number or 0),
         kind=said.kind,
-        code=said.code,
-        code_system=said.system,
+        code=said.code if hers else None,
+        code_system=said.system if hers else None,
         category=Category(said.category),
-        labels=list(said.labels),
+        labels=list(said.labels) if hers else None,
         day=said.day,
         version=int(version or 0),
         superseded_by=None if superseded is None else int(superseded),

@@ -14,6 +14,7 @@ from app.graphql.scalars import Digest, LedgerSeq, UInt53
 from app.graphql.schema.codes import Category, WithheldReason
 from app.graphql.schema.content import (
     CONTENT_COST,
+    TOLD_BY_READING,
     PurposeArgument,
     RecordContent,
     purpose_of,
@@ -132,10 +133,16 @@ class Record(Node):
     custodian: Party = strawberry.field(description="Who keeps it.")
     version: int = strawberry.field(description="1 at first.")
     kind: str = strawberry.field(description="FHIR resource type.")
-    code: str = strawberry.field(description="Its clinical code; may be empty.")
-    code_system: str = strawberry.field(description="The code's system; may be empty.")
+    code: str | None = strawberry.field(
+        description="Its clinical code; may be empty. " + TOLD_BY_READING
+    )
+    code_system: str | None = strawberry.field(
+        description="The code's system; may be empty. " + TOLD_BY_READING
+    )
     category: Category = strawberry.field(description="What kind of record it is.")
-    labels: list[str] = strawberry.field(description="Confidentiality and sensitivity.")
+    labels: list[str] | None = strawberry.field(
+        description="Confidentiality and sensitivity. " + TOLD_BY_READING
+    )
     day: str | None = strawberry.field(
         description="Day of care at the custodian, as YYYY-MM-DD; null where the resource has none."
     )
@@ -169,6 +176,7 @@ def record_of(context: ApiContext, row: Row) -> Record:
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
+    hers = context.viewer.reach(Subject.RECORD) is Reach.OWN
     return Record(
         id=context.api.ids.seal(KIND, tx, int(idx or 0)),
         patient_name=patient,
@@ -177,10 +185,10 @@ def record_of(context: ApiContext, row: Row) -> Record:
         custodian=party_of(context, str(custodian)),
         version=int(version or 0),
         kind=said.kind,
-        code=said.code,
-        code_system=said.system,
+        code=said.code if hers else None,
+        code_system=said.system if hers else None,
         category=Category(said.category),
-        labels=list(said.labels),
+        labels=list(said.labels) if hers else None,
         day=said.day,
         commitment=Digest(commitment),
         blob=str(blob),
