@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import msgspec
 
 from states.builder import BuiltTransaction, OpenSeal, TransactionDraft, build
-from states.bundle import KNOWN, Bundle
+from states.bundle import KNOWN
+from states.bundle_format import Bundle
 from states.checkpoint import Checkpoint
 from states.command import command
 from states.contract import tag_of
@@ -256,6 +257,7 @@ class Story:
             disclosure=None if own else TransactionId(disclosure),
             items=tuple(item_hash(salt, each) for each in self.read_items),
             outcome=self.outcome,
+            restored=None,
         )
         return in_log(entry, salt, self.read_by, self.reading_key)
 
@@ -273,6 +275,7 @@ class Story:
         return Bundle(
             subject="reading",
             reading=self.reported(),
+            other=None,
             transactions=(disclosure, consent),
             liveness=self.statement(),
             parameters=(published(),),

@@ -61,7 +61,7 @@ def test_the_first_entry_alone_has_nothing_before_it() -> None:
 
 def fields(entry: ReadingEntry) -> list[object]:
     names = entry.__struct_fields__
-    return ["reading/1", *(getattr(entry, name) for name in names)]
+    return ["reading/2", *(getattr(entry, name) for name in names)]
 
 
 ENTRY_FIELDS = fields(ENTRY)
@@ -75,7 +75,7 @@ def test_an_entry_has_one_encoding() -> None:
 
 
 def test_a_head_is_of_one_network_and_organisation_by_its_log_key() -> None:
-    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, NOW)
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, NOW, None)
     key = signer("Riverside, readings")
     assert open_head(sign_head(key, head), NETWORK, RIVERSIDES) == head
     for bad in (
@@ -109,7 +109,7 @@ def test_a_former_log_key_vouches_for_what_was_entered_in_its_time(
     at: int, by: str, *, believed: bool
 ) -> None:
     reported = in_log(but(ENTRY, at=at), seeded("s"), "Riverside", by)
-    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, at)
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, at, None)
     if believed:
         assert verify_reading(reported, after_rotation()).entry.at == at
         assert open_head(sign_head(signer(by), head), NETWORK, after_rotation()) == head

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import SQLModel
 
-from app.readings.bundles import BundleWriter, NothingToProve
+from app.readings.bundles import BundleWriter, Line, NothingToProve
 from app.readings.tables import LOOK_TABLES, LookItemRow, LookRow
 from app.rows.tables import (
     DISCLOSURE_TABLES,
@@ -22,7 +22,7 @@ from app.storage.statements import creation, sql, table_of
 from states.bundle import verify_bundle
 from states.encoding import encode
 from states.identity import Party
-from states.reading import READING, ReportedReading
+from states.reading import FIRST_EPOCH, READING, ReportedReading, entry_digest
 from states.signed import ProvenTransaction
 from states.subjects.terms import SubjectAt
 from tests.unit.states.proof_world import (
@@ -71,14 +71,17 @@ def add(db: Connection, model: type[SQLModel], **values: object) -> None:
     db.execute(sql(insert(table_of(model))), values)
 
 
-def keep(db: Connection, organisation: Party, report: ReportedReading) -> tuple[Party, bytes, int]:
+def keep(
+    db: Connection, organisation: Party, report: ReportedReading, mark: str | None = None
+) -> Line:
     entry = READING.decode(report.body)
-    add(db, LookRow, organisation=organisation, chain=entry.chain, number=1, patient="ada",
-        disclosure=entry.disclosure, at=NOW, digest=b"", previous=b"", body=report.body,
-        salt=report.salt, proof=report.proof, taken_at=NOW)  # fmt: skip
-    add(db, LookItemRow, organisation=organisation, chain=entry.chain, number=1, item=0,
-        commitment=seeded("result"), content=encode(HBA1C))  # fmt: skip
-    return organisation, entry.chain, 1
+    line = Line(organisation, entry.chain, 1, entry_digest(report.salt, report.body))
+    add(db, LookRow, **line._asdict(), epoch=FIRST_EPOCH, subject=b"", patient="ada",
+        disclosure=entry.disclosure, at=NOW, previous=b"", body=report.body, salt=report.salt,
+        proof=report.proof, taken_at=NOW, mark=mark)  # fmt: skip
+    add(db, LookItemRow, **line._asdict(), item=0, commitment=seeded("result"),
+        content=encode(HBA1C))  # fmt: skip
+    return line
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def test_a_line_of_who_looked_is_proven_without_what_the_patient_need_not_show(
     db: Connection,
 ) -> None:
     line = keep(db, RIVERSIDE, STORY.reported())
-    data = WRITER.of_look(db, *line)
+    data = WRITER.of_look(db, line)
     found = verify_bundle(data, TRUST)
     assert found.who == "Dr A. Reed, clinician, Riverside: read it"
     for hidden in (ADA_AT_MERCY, ADA_AT_RIVERSIDE, seeded("other")):  # her names; the other item
@@ -118,10 +121,10 @@ def test_a_line_of_who_looked_is_proven_without_what_the_patient_need_not_show(
 
 def test_she_is_named_only_where_she_asks_for_it(db: Connection) -> None:
     line = keep(db, RIVERSIDE, STORY.reported())
-    named = WRITER.of_look(db, *line, named=True)
+    named = WRITER.of_look(db, line, named=True)
     assert (
         len(verify_bundle(named, TRUST).steps)
-        == len(verify_bundle(WRITER.of_look(db, *line), TRUST).steps) + 1
+        == len(verify_bundle(WRITER.of_look(db, line), TRUST).steps) + 1
     )
     assert named.count(ADA_AT_MERCY) == 1
 
@@ -130,14 +133,14 @@ def test_a_reading_inside_the_custodian_a_disclosure_and_a_record_are_proven(
     db: Connection,
 ) -> None:
     inside = Story(read_by="Mercy", reading_key="Mercy, readings").reported(own=True)
-    assert verify_bundle(WRITER.of_look(db, *keep(db, MERCY, inside)), TRUST).subject == "reading"
+    assert verify_bundle(WRITER.of_look(db, keep(db, MERCY, inside)), TRUST).subject == "reading"
     assert verify_bundle(WRITER.of_disclosure(db, DISCLOSURE), TRUST).subject == "disclosure"
     assert verify_bundle(WRITER.of_record(db, RECORD, 0), TRUST).subject == "record"
 
 
 def test_what_is_not_here_cannot_be_proven(db: Connection) -> None:
     with pytest.raises(NothingToProve):
-        WRITER.of_look(db, RIVERSIDE, bytes(32), 1)
+        WRITER.of_look(db, Line(RIVERSIDE, bytes(32), 1, bytes(32)))
     with pytest.raises(NothingToProve):
         WRITER.of_disclosure(db, bytes(32))
     with pytest.raises(NothingToProve):

@@ -12,9 +12,9 @@ from app.keystore.keys import NodeKey
 from app.keystore.memory import SeededEntropy, memory_key_store
 from app.keystore.ring import KeyRing
 from app.keystore.signers import HandleSigner
-from app.readings.chains import Alarm
+from app.readings.chains import Alarm, Mark
 from app.readings.log import ChainOf, Reading, ReadingLog
-from app.readings.looks import After, Looks
+from app.readings.looks import Look, Looks
 from app.readings.reports import ReadingReports
 from app.rows.tables import (
     DISCLOSURE_TABLES,
@@ -191,7 +191,7 @@ def test_a_reading_becomes_a_line_with_what_who_when_and_its_evidence() -> None:
         "TREAT",
     )
     assert (look.entry.at, look.items) == (NOON, (RESULT,))
-    evidence = network.looks.evidence(network.there, RIVERSIDE, look.chain, look.number)
+    evidence = network.looks.evidence(network.there, look)
     assert evidence == network.reported(0)[0]
     assert network.alarms() == []
     assert network.reports.report_due(network.here) is None
@@ -214,11 +214,10 @@ def test_many_readings_are_paged_newest_first_without_gap_or_repetition() -> Non
         network.clock.now = NOON + at // 3
         network.read(OF_DISCLOSURE if at % 2 else OF_ADA, COMMITMENT if at % 2 else OWN_COMMITMENT)
     network.report()
-    found, after = [], None
+    found, after = list[Look](), None
     while page := network.looks.who_looked(network.there, ADA, after, 70):
         found += page
-        last = page[-1]
-        after = After(last.entry.at, last.organisation, last.chain, last.number)
+        after = page[-1].after
     assert len({(look.chain, look.number) for look in found}) == len(found) == 300
     times = [look.entry.at for look in found]
     assert times == sorted(times, reverse=True)
@@ -253,7 +252,14 @@ def test_two_entries_of_one_number_contradict_each_other() -> None:
     liar.read(OF_DISCLOSURE, COMMITMENT, outcome="refused")  # same key and secret, another story
     network.tell(told(liar.reported(0)[0]))
     assert Alarm.CONTRADICTED in network.alarms()
-    assert [look.entry.outcome for look in network.looks.who_looked(network.there, ADA)] == ["read"]
+    looks = network.looks.who_looked(network.there, ADA)
+    assert sorted(look.entry.outcome for look in looks) == ["read", "refused"]
+    assert {look.mark for look in looks} == {Mark.CONTRADICTED}
+    assert {look.items for look in looks} == {(RESULT,)}
+    for look in looks:
+        assert network.looks.evidence(network.there, look) is not None
+    network.tell(told(liar.reported(0)[0]), told(network.reported(0)[0]))
+    assert len(network.lines()) == network.alarms().count(Alarm.CONTRADICTED) + 1 == 2
 
 
 def test_a_log_of_one_size_with_two_roots_is_a_fork() -> None:
@@ -278,7 +284,11 @@ def test_a_second_chain_of_one_disclosure_is_a_contradiction() -> None:
         other.append_all(elsewhere, NOON, (one, one))
     network.tell(told(other.reports(elsewhere, [0])[0]))
     assert Alarm.CONTRADICTED in network.alarms()
-    assert network.lines() == [1]
+    marks = {look.chain: look.mark for look in network.looks.who_looked(network.there, ADA)}
+    assert marks == {
+        network.log.chain(network.here, DISCLOSED): None,
+        other.chain(elsewhere, DISCLOSED): Mark.CONTRADICTED,
+    }
 
 
 def test_a_report_with_another_key_is_no_line() -> None:
@@ -343,7 +353,7 @@ def test_a_head_that_names_an_unreported_entry_or_forgets_one_is_an_alarm() -> N
     network.report()
     signer = HandleSigner(network.keys, NodeKey.READING_LOG)
     chain = network.log.chain(network.here, DISCLOSED)
-    head = DailyHead(NETWORK, RIVERSIDE, chain, 3, seeded("x"), 1, NOON + 1)
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 3, seeded("x"), 1, NOON + 1, None)
     network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
     assert network.alarms() == [Alarm.MISSING]
     shorter = but(head, number=0, digest=bytes(32), at=NOON + 2)
@@ -360,7 +370,7 @@ def test_a_head_of_a_day_to_come_speaks_for_nothing_and_is_an_alarm() -> None:
     signer = HandleSigner(network.keys, NodeKey.READING_LOG)
     chain = network.log.chain(network.here, DISCLOSED)
     at = NOON + 20 * DAY_MS
-    head = DailyHead(NETWORK, RIVERSIDE, chain, 0, bytes(32), at // DAY_MS, at)
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 0, bytes(32), at // DAY_MS, at, None)
     network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
     assert network.alarms() == [Alarm.CONTRADICTED]
     network.clock.now = NOON + 3 * DAY_MS
