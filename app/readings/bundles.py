@@ -115,13 +115,15 @@ class BundleWriter:
         else:
             proven, custodian, members = self._disclosure(db, disclosure, reported)
         enrolment = self._enrolment(db, patient, custodian) if named else None
-        other = self._contradicting(db, reported, key) if row[4] == Mark.CONTRADICTED.name else None
+        other = None
+        if row[4] == Mark.CONTRADICTED.name:
+            other = self._contradicting(db, reported, key | {"patient": patient})
         return self._bundle("reading", (reported, other), proven, members, enrolment)
 
     def _contradicting(
         self, db: Connection, reported: ReportedReading, line: Mapping[str, object]
     ) -> ReportedReading | None:
-        """Return a line that contradicts this one by what both say; None where only the agent can tell."""
+        """Return a line of hers that contradicts this one by what both say; None where only the agent can tell."""
         said = _read(reported)
         near = {"first": said.entry.number - 1, "last": said.entry.number + 1}
         about = {"disclosure": said.entry.disclosure, "most": NEIGHBOURS_MAX}

@@ -70,6 +70,7 @@ NEIGHBOURS = sql(
             _LOOK.c.disclosure == bindparam("disclosure"),
         ),
         _LOOK.c.digest != bindparam("digest"),
+        _LOOK.c.patient == bindparam("patient"),
     )
     .order_by(_LOOK.c.taken_at, _LOOK.c.number)
     .limit(bindparam("most"))

@@ -284,14 +284,16 @@ class Story:
         )
 
 
-def in_log(entry: ReadingEntry, salt: bytes, name: str, key: str) -> ReportedReading:
+def in_log(
+    entry: ReadingEntry, salt: bytes, name: str, key: str, origin: str = ""
+) -> ReportedReading:
     """An entry in a reading log of three leaves, with its proof."""
+    origin = origin or origin_of(party(name))
     body = encode(entry)
     leaves = [leaf_hash(leaf_of(d)) for d in (seeded(1), entry_digest(salt, body), seeded(2))]
     tree = GrowingTree()
     root = tree.append(leaves).root
-    log = NoteSigner(origin_of(party(name)), signer(key))
-    note = sign_note(Checkpoint(origin_of(party(name)), 3, root).text, [log]).render()
+    note = sign_note(Checkpoint(origin, 3, root).text, [NoteSigner(origin, signer(key))]).render()
     return ReportedReading(body, salt, write_proof(1, inclusion_path(leaves, 1), note))
 
 

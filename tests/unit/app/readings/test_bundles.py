@@ -1,6 +1,7 @@
 """Bundles that an agent writes verify for a stranger, and show no more than they must."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from sqlite3 import Connection
 
 import pytest
@@ -21,6 +22,7 @@ from app.storage.database import open_database, transaction
 from app.storage.statements import creation, sql, table_of
 from states.bundle import verify_bundle
 from states.encoding import encode
+from states.findings import WHICH_IS_TRUE
 from states.identity import Party
 from states.reading import FIRST_EPOCH, READING, ReportedReading, entry_digest
 from states.signed import ProvenTransaction
@@ -145,3 +147,26 @@ def test_what_is_not_here_cannot_be_proven(db: Connection) -> None:
         WRITER.of_disclosure(db, bytes(32))
     with pytest.raises(NothingToProve):
         WRITER.of_record(db, bytes(32), 0)
+
+
+def test_with_a_line_that_another_contradicts_goes_that_other(db: Connection) -> None:
+    line = keep(db, RIVERSIDE, STORY.reported(), "CONTRADICTED")
+    asked_in_vain = replace(STORY, outcome="refused").reported()
+    other = keep(db, RIVERSIDE, asked_in_vain, "CONTRADICTED")
+    for one, what in ((line, "read it"), (other, "asked for it and was refused")):
+        found = verify_bundle(WRITER.of_look(db, one), TRUST)
+        assert found.who == f"Dr A. Reed, clinician, Riverside: {what}"
+        assert found.cannot[0] == WHICH_IS_TRUE
+
+
+def test_the_line_of_another_patient_is_in_no_bundle_of_hers(db: Connection) -> None:
+    """An organisation that uses one number for two patients does not show one to the other."""
+    line = keep(db, RIVERSIDE, STORY.reported(), "CONTRADICTED")
+    other = keep(db, RIVERSIDE, replace(STORY, outcome="refused").reported(), "CONTRADICTED")
+    db.execute("UPDATE look SET patient = 'eve' WHERE digest = ?", (other.digest,))
+    assert WHICH_IS_TRUE not in verify_bundle(WRITER.of_look(db, line), TRUST).cannot
+
+
+def test_where_only_the_agent_can_tell_the_line_is_proven_alone(db: Connection) -> None:
+    line = keep(db, RIVERSIDE, STORY.reported(), "CONTRADICTED")
+    assert WHICH_IS_TRUE not in verify_bundle(WRITER.of_look(db, line), TRUST).cannot
