@@ -12,6 +12,7 @@ from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.readings.log import ReadingLog
 from app.readings.looks import Looks, Members
+from app.readings.recall import ReadingRecall
 from app.readings.reports import ReadingReports
 from app.storage.database import transaction
 from app.storage.flow_store import SqliteFlowStore
@@ -157,6 +158,7 @@ class Assembly:
             moves,
             Notices(self.statements),
             self.reports,
+            ReadingRecall(self.readings),
             self.looks,
         ):
             part.register(handlers)

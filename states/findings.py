@@ -39,6 +39,8 @@ NO_EXCEPTIONS = (
 )
 STILL_SO = "that it is the newest version, is still kept there, or was read by nobody"
 
+WHICH_IS_TRUE = "which of the two entries is true: the organisation signed both"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -112,7 +114,20 @@ def of_transaction(verified: VerifiedTransaction) -> str:
 def of_reading(reading: VerifiedReading, member: Member) -> str:
     entry = reading.entry
     place = f"entry {reading.place.index} of {plain(member.name)}'s signed reading log"
-    return f"the reading is {place}, number {entry.number} of its chain"
+    said = f"the reading is {place}, number {entry.number} of its chain"
+    if entry.restored is None:
+        return said
+    since, after = time_of(entry.restored.at), entry.restored.after
+    return f"{said}, which was restored from a backup at {since} and goes on after number {after}"
+
+
+def of_contradiction(other: VerifiedReading) -> str:
+    entry = other.entry
+    who = f"{plain(entry.shown_as)}, {entry.role}: {OUTCOMES[entry.outcome]}, {time_of(entry.at)}"
+    return (
+        f"the organisation signed what contradicts it, as number {entry.number} of its chain ({who}): "
+        "its log has two versions"
+    )
 
 
 def of_disclosure(custodian: Member, recipient: Member, who: Who, made: Disclosure) -> str:

@@ -120,11 +120,13 @@ def begin_anew(
 ) -> Assembly:
     """Give a restored database its new incarnation, and let a flow wait in it for each peer that asks it for all."""
     # One transaction: a node with the new incarnation but without its questions would never ask, and what peers send
-    # before it has asked must not be refused for what they have not brought yet.
+    # before it has asked must not be refused for what they have not brought yet; and nothing is read here before the
+    # reading log knows that it gives its numbers anew.
     with transaction(db):
         incarnation = entropy(INCARNATION_BYTES)
         SqliteFlowStore(db).new_incarnation(incarnation)
         assembly = assemble()
+        assembly.readings.begin_epoch(db, assembly.given.clock())
         assembly.transfer_permits.withdraw_all(db)
         for peer in peers:
             key = f"recover {incarnation.hex()} {peer}"

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as but
 
-from states.bundle import Bundle, BundleRefused, Check, verify_bundle
+from states.bundle import BundleRefused, Check, verify_bundle
+from states.bundle_format import Bundle
 from states.crypto.signatures import sign_transaction
 from states.encoding import encode
 from states.errors import MalformedBytes
@@ -17,7 +18,9 @@ from states.findings import (
     STILL_SO,
     UNSPENT,
     WHETHER_READ,
+    WHICH_IS_TRUE,
 )
+from states.reading import READING, Restored
 from states.state import StateRef, TransactionId
 from states.subjects.disclosure import Item, Who
 from states.subjects.terms import Exceptions, Opening, SubjectAt, Terms
@@ -31,6 +34,7 @@ from tests.unit.states.proof_world import (
     TRUST,
     Story,
     enrolment,
+    in_log,
     member,
     published,
     seeded,
@@ -127,7 +131,7 @@ def test_the_patient_is_named_where_she_wants_to_be() -> None:
 
 def test_bytes_that_are_no_bundle_are_refused() -> None:
     data = encode(GOOD)
-    for bad in (b"", data[:-1], data + b"\0", data.replace(b"bundle/1", b"bundle/2")):
+    for bad in (b"", data[:-1], data + b"\0", data.replace(b"bundle/2", b"bundle/1")):
         with pytest.raises(BundleRefused) as refusal:
             verify_bundle(bad, TRUST)
         assert refusal.value.check is Check.READABLE
@@ -293,3 +297,32 @@ def test_a_trust_file_that_does_not_fit_together_is_refused() -> None:
     ):
         with pytest.raises(MalformedBytes):
             read_trust(bad)
+
+
+def said(bundle: Bundle) -> str:
+    return "\n".join(step.said for step in verify_bundle(encode(bundle), TRUST).steps)
+
+
+def test_a_line_that_another_contradicts_is_proven_with_it_and_which_is_true_is_not() -> None:
+    other = replace(STORY, shown_as="Dr B. Hale", person=seeded("s20")[:16]).reported()
+    bundle = but(GOOD, other=other)
+    found = verify_bundle(encode(bundle), TRUST)
+    assert found.who == "Dr A. Reed, clinician, Riverside: read it"
+    assert found.cannot == (WHICH_IS_TRUE, *verify_bundle(encode(GOOD), TRUST).cannot)
+    assert "as number 1 of its chain (Dr B. Hale, clinician: read it" in said(bundle)
+    forged = but(other, salt=seeded("another salt"))
+    unrelated = replace(STORY, read_by="Mercy", reading_key="Mercy, readings").reported()
+    for bad in (GOOD.reading, forged, unrelated):
+        refused(but(GOOD, other=bad), Check.READING)
+    with pytest.raises(ValueError, match="contradicts a reading"):
+        but(GOOD, subject="disclosure", reading=None, other=other)
+
+
+def test_a_line_of_a_restored_log_says_so() -> None:
+    entry = READING.decode(STORY.reported().body)
+    after = but(entry, restored=Restored(seeded("epoch")[:16], NOW, 0))
+    reported = in_log(after, STORY.reported().salt, "Riverside", "Riverside, readings")
+    bundle = but(GOOD, reading=reported)
+    words = "restored from a backup at 2026-11-22 10:00:00 UTC and goes on after number 0"
+    assert words not in said(GOOD)
+    assert words in said(bundle)
