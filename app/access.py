@@ -98,10 +98,11 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class DisclosedItem:
-    """An item of a disclosure, as its recipient's vault has it. Times are ms; `lives_at` is the notary's.
+    """An item of a disclosure, as its recipient's vault has it. Times are ms.
 
     `consent_ended`: consumed, or closed by a signed withdrawal. `lives_at`: the newest time at which the notary said
-    that the consent lived (the disclosure's receipt says so, too); None where its newest word is that it does not.
+    that the consent lived (the disclosure's receipt says so, too), but none later than when that was heard here; None
+    where its newest word is that it does not.
     """
 
     recipient: Party

@@ -38,10 +38,12 @@ _DISCLOSED = sql(
         _D.c.purpose,
         _D.c.read_until,
         _D.c.at,
+        _D.c.since,
         _S.c.consumed_seq,
         _S.c.closed_at,
         _S.c.end,
         _L.c.at,
+        _L.c.heard,
         _L.c.live,
         _I.c.commitment,
         _I.c.blob,
@@ -178,16 +180,19 @@ def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | No
     row = db.execute(_DISCLOSED, {"tx": tx, "item": item}).fetchone()
     if row is None:
         return None
-    custodian, recipient, agent, person, purpose, read_until, at = row[:7]
-    consumed, closed, ends, stated_at, live = row[7:12]
-    commitment, blob, size_class, content, wrapped, epoch, withdrawn, superseded = row[12:]
+    custodian, recipient, agent, person, purpose, read_until, at, since = row[:8]
+    consumed, closed, ends, stated_at, heard, live = row[8:14]
+    commitment, blob, size_class, content, wrapped, epoch, withdrawn, superseded = row[14:]
     source = None
     if commitment is not None:
         said = CONTENT.decode(content)
         source = SealedSource(
             said, commitment, blob, size_class, wrapped or b"", epoch or 0, superseded
         )
-    lives_at = at if stated_at is None else max(at, stated_at)
+    # From when it came, at the latest: a clock that is behind would make a notary's word last longer.
+    lives_at = min(at, since)
+    if stated_at is not None:
+        lives_at = max(lives_at, min(stated_at, heard))
     about = DisclosedItem(
         recipient=Party(recipient),
         person=person,

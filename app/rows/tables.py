@@ -195,7 +195,11 @@ class PatientKeyRow(SQLModel, table=True):
 
 
 class DisclosureRow(SQLModel, table=True):
-    """A disclosure: what was disclosed to whom, on which consent, until when."""
+    """A disclosure: what was disclosed to whom, on which consent, until when.
+
+    `at` is the notary's time; `since` is when it was recorded here, by this node's clock: how long the receipt's word
+    that the consent lives may count is measured from the earlier of the two, whose clock ever is behind.
+    """
 
     __tablename__ = "disclosure"
     __table_args__: ClassVar[tuple[object, ...]] = (
@@ -220,6 +224,7 @@ class DisclosureRow(SQLModel, table=True):
     read_until: int
     items: int
     at: int
+    since: int
     created_seq: int
     released: int = 0  # ms, 0 while not; -1 not released and never will be
 
@@ -265,7 +270,10 @@ class AskedRow(SQLModel, table=True):
 
 
 class LivenessRow(SQLModel, table=True):
-    """The newest statement of liveness for a state, by its nullifier; `at` is the notary's time."""
+    """The newest statement of liveness for a state, by its nullifier.
+
+    `at` is the notary's time, `heard` when it came, by this node's clock; it counts from the earlier of the two.
+    """
 
     __tablename__ = "liveness"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
@@ -273,6 +281,7 @@ class LivenessRow(SQLModel, table=True):
     tx: bytes = Field(primary_key=True)
     idx: int = Field(primary_key=True)
     at: int
+    heard: int
     live: int
     statement: bytes
 

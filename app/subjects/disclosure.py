@@ -182,6 +182,7 @@ class DisclosureSubject:
             "read_until": made.read_until,
             "items": made.items,
             "at": verified.receipt.entry.at,
+            "since": step.now,
             "created_seq": seq,
             "released": 0,
         }

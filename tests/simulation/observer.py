@@ -51,11 +51,10 @@ class Wrote:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Keys of a transaction were wrapped for its recipient, at a time of the custodian's clock."""
+    """Keys of a transaction were wrapped for its recipient."""
 
     tx: bytes
     peer: str
-    at: int
 
 
 @dataclass(slots=True)
@@ -223,7 +222,7 @@ def _observed_answer(
     if observer is not None and isinstance(request, ReleaseKeys):
         assert isinstance(result, Release)
         if result.outcome == "released":
-            observer.note(Released(request.tx, request.peer, step.now))
+            observer.note(Released(request.tx, request.peer))
     return result
 
 

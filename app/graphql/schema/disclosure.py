@@ -51,7 +51,10 @@ _SAID_OF_CONSENT = and_(_L.c.tx == _D.c.consent_tx, _L.c.idx == _D.c.consent_idx
 _STALE: Parameter = bindparam("stale")
 # As GateRule.LEASE: the receipt or a later statement says that the consent lived, and none that it does not.
 _LEASED = and_(
-    or_(_D.c.at > _STALE, exists().where(_SAID_OF_CONSENT, _L.c.at > _STALE)),
+    or_(
+        and_(_D.c.at > _STALE, _D.c.since > _STALE),
+        exists().where(_SAID_OF_CONSENT, _L.c.at > _STALE, _L.c.heard > _STALE),
+    ),
     not_(exists().where(_SAID_OF_CONSENT, _L.c.live == 0)),
 )
 _ADDRESSED = and_(
