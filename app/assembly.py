@@ -131,6 +131,7 @@ class Assembly:
         """Give the vault its subjects, and return who answers the flows' requests."""
         consents = ConsentSubject(self.ground, self.statements, self.deciding)
         restrictions = RestrictionSubject(self.ground, self.statements, self.deciding)
+        notices = Notices(self.ground, self.statements)
         moves = NotaryChangeSubject(self.ground, self.enrolments, NOTARY_CHANGE)
         transfers = Transfers(self.ground, self.enrolments, self.transfer_permits)
         judges = {
@@ -155,7 +156,7 @@ class Assembly:
             self.key_return,
             transfers,
             moves,
-            Notices(self.statements),
+            notices,
             self.reports,
             self.looks,
         ):

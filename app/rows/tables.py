@@ -253,6 +253,18 @@ class DisclosureItemRow(SQLModel, table=True):
     unannounced: int = 0  # the agent knows no live record with this commitment
 
 
+class EarlyNoticeRow(SQLModel, table=True):
+    """At a recipient: what a custodian said of an item of a disclosure that is signed here, and not recorded yet."""
+
+    __tablename__ = "early_notice"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    commitment: bytes = Field(primary_key=True)
+    withdrawn_at: int | None = None
+    superseded: int | None = None
+
+
 class AskedRow(SQLModel, table=True):
     """A request for disclosure: at the recipient what it asked, at the custodian whom it answers."""
 
@@ -349,6 +361,7 @@ RECORD_TABLES: tuple[type[SQLModel], ...] = (
 DISCLOSURE_TABLES: tuple[type[SQLModel], ...] = (
     DisclosureRow,
     DisclosureItemRow,
+    EarlyNoticeRow,
     AskedRow,
     LivenessRow,
 )
