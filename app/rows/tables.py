@@ -265,6 +265,16 @@ class EarlyNoticeRow(SQLModel, table=True):
     superseded: int | None = None
 
 
+class UnconfirmedRow(SQLModel, table=True):
+    """At a restored recipient: a custodian that has not said again what it withdrew, and the flow that asks it."""
+
+    __tablename__ = "unconfirmed"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    custodian: str = Field(primary_key=True)
+    flow: bytes
+
+
 class AskedRow(SQLModel, table=True):
     """A request for disclosure: at the recipient what it asked, at the custodian whom it answers."""
 
@@ -362,6 +372,7 @@ DISCLOSURE_TABLES: tuple[type[SQLModel], ...] = (
     DisclosureRow,
     DisclosureItemRow,
     EarlyNoticeRow,
+    UnconfirmedRow,
     AskedRow,
     LivenessRow,
 )

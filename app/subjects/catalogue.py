@@ -10,6 +10,7 @@ from flows.notary_change import ChangeNotary, NoteEntry
 from flows.recovery import Recover, Remind
 from flows.registry import Answering, Registry
 from flows.subjects import (
+    confirmation,
     consent,
     disclosure,
     enrolment,
@@ -57,6 +58,7 @@ SUBJECTS = (
     Conversations("restriction", restriction.FLOWS, restriction.RESPONDERS),
     Conversations("disclosure", disclosure.FLOWS, disclosure.RESPONDERS),
     Conversations("notice", notice.FLOWS, notice.RESPONDERS),
+    Conversations("confirmation", confirmation.FLOWS, confirmation.RESPONDERS),
     Conversations("reading", reading.FLOWS, reading.RESPONDERS),
 )
 

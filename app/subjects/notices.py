@@ -110,7 +110,7 @@ class Notices:
         if row is not None and row[0] == peer:
             self._say(step, notice, _of(notice), _WITHDRAW, _SUPERSEDE)
             return Done()
-        named = self._signed_here(step.unit, tx, peer) if row is None else frozenset[bytes]()
+        named = self.signed_here(step.unit, tx, peer) if row is None else frozenset[bytes]()
         early = [commitment for commitment in _of(notice) if commitment in named]
         if not early:
             raise FlowRefused("not-yours", "no disclosure of this custodian")
@@ -135,7 +135,7 @@ class Notices:
         else:
             step.unit.executemany(supersede, [row | {"newer": notice.version} for row in rows])
 
-    def _signed_here(self, db: Connection, tx: TransactionId, custodian: str) -> frozenset[bytes]:
+    def signed_here(self, db: Connection, tx: TransactionId, custodian: str) -> frozenset[bytes]:
         """Return the commitments in a disclosure of a custodian to this node that is signed here, not recorded yet."""
         try:
             stored = self._vault.stored(db, tx)

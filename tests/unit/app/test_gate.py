@@ -108,6 +108,10 @@ def _withdrawn(asked: Asked) -> None:
     asked.world.change("UPDATE disclosure_item SET withdrawn_at = ?", NOW)
 
 
+def _unconfirmed(asked: Asked) -> None:
+    asked.world.db.execute("INSERT OR REPLACE INTO unconfirmed VALUES (?, ?)", (MERCY, b"flow"))
+
+
 def _too_late(asked: Asked) -> None:
     asked.world.change("UPDATE disclosure SET read_until = ?", NOW)
 
@@ -160,6 +164,7 @@ DISCLOSED_BREAKS: tuple[tuple[GateRule, Break], ...] = (
     (GateRule.SAME_PURPOSE, _other_purpose),
     (GateRule.RELEASED, _no_key),
     (GateRule.NOT_WITHDRAWN, _withdrawn),
+    (GateRule.CONFIRMED, _unconfirmed),
     (GateRule.IN_TIME, _too_late),
     (GateRule.IN_TIME, _consent_over),
     (GateRule.CONSENT_LIVES, _consumed),

@@ -55,6 +55,12 @@ def dead(world: GraphVillage) -> None:
     )
 
 
+def restored(world: GraphVillage) -> None:
+    """The recipient was, and no custodian has answered yet."""
+    node = world.village.nodes["Riverside"]
+    node.db.execute("INSERT INTO unconfirmed SELECT DISTINCT custodian, x'' FROM disclosure")
+
+
 ENDS: tuple[End, ...] = (
     GraphVillage.revoke,
     withdraw,
@@ -62,6 +68,7 @@ ENDS: tuple[End, ...] = (
     consent_over,
     cut_off,
     dead,
+    restored,
 )
 
 
