@@ -43,6 +43,7 @@ from app.vault.locks import QUESTIONED, Locks
 from app.vault.reader import NotHeld
 from app.vault.subject import Subjects
 from app.vault.vault import Vault
+from app.witness import Witnesses
 from flows.engine import Engine
 from flows.recovery import Recover
 from flows.services import TRANSACTION_PART
@@ -120,8 +121,9 @@ class Assembly:
         )
         handlers = self._compose()
         self._create_tables()
+        self.witnesses = Witnesses(given.db, self.vault.verifier, given.clock)
         self.engine: Engine[Connection] = Engine(
-            store=SqliteFlowStore(given.db),
+            store=SqliteFlowStore(given.db, self.witnesses.keep_forks),
             registry=registry(),
             handlers=handlers,
             me=given.me,
