@@ -191,6 +191,7 @@ class MemberNode:
     async def _report_heads(self) -> None:
         self.assembly.report_heads()
         self.assembly.obtain_keys()
+        self.assembly.ask_again()
         self.pump.wake()
 
     async def _refresh_from(self, peer: Party) -> None:

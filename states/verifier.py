@@ -1,7 +1,8 @@
 """Decides whether a transaction may be believed: the numbered list of specification §7."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from states.checkpoint import ForkedLog, VerifiedCheckpoint
 from states.command import COMMAND
@@ -79,8 +80,7 @@ class WrongNotary(LedgerError):
     """A transaction mixes notaries, or names one that the network has not got."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedTransaction:
+class CheckedTransaction(msgspec.Struct, frozen=True):
     """Proof, carried as a type, that steps 1 to 9 accepted this transaction; it has no receipt yet."""
 
     filtered: FilteredTransaction
@@ -88,8 +88,7 @@ class CheckedTransaction:
     signatures: tuple[TransactionSignature, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedTransaction:
+class VerifiedTransaction(msgspec.Struct, frozen=True):
     """Proof, carried as a type, that all steps accepted this transaction, its receipt included."""
 
     checked: CheckedTransaction

@@ -51,7 +51,7 @@ def demo(  # noqa: PLR0913  each is an option
     Each start deletes the last network. It stays until Ctrl-C, but with --check or --kill: exit code 1 where not all
     that was expected was found.
     """
-    from app.demo.command import EVERY, run  # noqa: PLC0415
+    from app.demo.command import EVERY, AnotherRuns, run  # noqa: PLC0415
     from app.demo.performance import FolderRefused, Options  # noqa: PLC0415
     from app.demo.processes import NodeFailed  # noqa: PLC0415
 
@@ -73,8 +73,8 @@ def demo(  # noqa: PLR0913  each is an option
     )
     try:
         passed = run(options)
-    except (FolderRefused, NodeFailed) as ended:
-        code = Exit.USAGE if isinstance(ended, FolderRefused) else Exit.FAILED
+    except (AnotherRuns, FolderRefused, NodeFailed) as ended:
+        code = Exit.FAILED if isinstance(ended, NodeFailed) else Exit.USAGE
         raise CommandFailed(code, str(ended)) from ended
     raise typer.Exit(Exit.OK if passed else Exit.FAILED)
 

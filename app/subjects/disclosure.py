@@ -1,6 +1,5 @@
 """Disclosures at a node: asked for by a recipient, decided by the custodian, seen by the agent."""
 
-from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Literal
 
@@ -20,7 +19,9 @@ from app.rows.tables import (
 from app.storage.statements import creation, sql, table_of
 from app.subjects.deciding import Candidate, Deciding
 from app.subjects.enrolment import Enrolments
+from app.subjects.notices import Early, take_early
 from app.subjects.statement import LiveStatement, Statements
+from app.subjects.wrapped import epoch_key
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.reader import BasisNotHeld, PartlyShown
@@ -182,14 +183,17 @@ class DisclosureSubject:
             "read_until": made.read_until,
             "items": made.items,
             "at": verified.receipt.entry.at,
+            "since": step.now,
             "created_seq": seq,
             "released": 0,
         }
         step.unit.execute(_ADD_DISCLOSURE, row)
+        early, nothing = take_early(step.unit, ledger.id), Early()
         step.unit.executemany(
             _ADD_ITEM,
             [
                 self._item_row(step, ledger, made, number, item)
+                | early.get(item.commitment, nothing)._asdict()
                 for number, (_, item) in enumerate(ledger.seals_of(Item))
             ],
         )
@@ -214,8 +218,6 @@ class DisclosureSubject:
             "category": item.content.category,
             "wrapped": None,
             "epoch": None,
-            "withdrawn_at": None,
-            "superseded": None,
             "unannounced": unannounced,
         }
 
@@ -232,9 +234,7 @@ class DisclosureSubject:
             who = Who(request.person, shown_as, role, request.purpose, b"")
             self._deciding.log_own_refusal(step, request.consent, who, refusal.code)
             return Written(None, refusal)
-        epoch = epoch_of(step.now)
-        if epoch not in self._ground.keys.epochs():
-            self._ground.keys.new_epoch(epoch)
+        epoch, public = epoch_key(self._ground.keys, step.now)
         asked = AskFor(
             number=self._ground.entropy(NUMBER_SIZE),
             recipient=self.me,
@@ -243,7 +243,7 @@ class DisclosureSubject:
             who=Who(person.person, person.shown_as, person.role, request.purpose, b""),
             categories=request.categories,
             epoch=epoch,
-            epoch_key=self._ground.keys.epoch_public(epoch),
+            epoch_key=public,
             at=step.now,
         )
         network = self._ground.in_force(step.now).network
@@ -372,9 +372,3 @@ class DisclosureSubject:
         assert state is not None, "the consent was found"
         built = self._ground.drafts.build(step.now, said, state.notary)
         return self._ground.vault.hold(step, built.whole(), ())
-
-
-def epoch_of(now: int) -> int:
-    """Return the id of the epoch that `now` (ms) lies in: months since year 0."""
-    moment = datetime.fromtimestamp(now / 1_000, UTC)
-    return moment.year * 12 + moment.month - 1

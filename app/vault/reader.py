@@ -1,9 +1,10 @@
 """Reading the vault: transactions, states and holders, as they are in the connection's view of the database."""
 
 import logging
-from dataclasses import dataclass
 from functools import lru_cache
 from sqlite3 import Connection
+
+import msgspec
 
 from app.vault.opened import OpenedTearoffs
 from app.vault.statements import (
@@ -74,8 +75,7 @@ _Row = tuple[int, bytes, bytes, str | None, int, int | None]
 _reader = lru_cache(1_024)(reader_hash)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTransaction:
+class StoredTransaction(msgspec.Struct, frozen=True):
     """A transaction as the vault has it, opened; without a receipt and place in the log while it is only held."""
 
     filtered: FilteredTransaction

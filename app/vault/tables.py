@@ -174,12 +174,17 @@ class AsideRow(SQLModel, table=True):
 
 
 class RecoveryRow(SQLModel, table=True):
-    """A flow that asks a peer for what this restored node has lost, and has not ended."""
+    """A flow that asks a peer for what this restored node has lost since then (ms), and has not ended well.
+
+    As long as there is one, the peer may know what this node has forgotten.
+    """
 
     __tablename__ = "ledger_recovery"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
 
     flow: bytes = Field(primary_key=True)
+    peer: str
+    since: int
 
 
 VAULT_TABLES: tuple[type[SQLModel], ...] = (

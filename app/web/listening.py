@@ -1,13 +1,14 @@
 """How uvicorn listens: strict sizes and times, and no client that dawdles over its headers."""
 
 import asyncio
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.graphql.limits import ServiceLimits
+from app.web.gathered import GatheredWrites
 
 
 class PatientOnlySoLong(HttpToolsProtocol):
@@ -23,7 +24,8 @@ class PatientOnlySoLong(HttpToolsProtocol):
     _header_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        gathered = GatheredWrites(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", gathered))
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:

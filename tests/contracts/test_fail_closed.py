@@ -1,8 +1,7 @@
 """No command of its own, no acceptance: each contract alone, against every command that is not for it."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from states.errors import RuleBroken
 from states.ledger import LedgerCommand

@@ -25,6 +25,10 @@ GET_SECONDS = 5.0  # for which a patient waits for a custodian
 GET_BEAT_SECONDS = 0.02
 NOTHING_AVAILABLE = "Nothing available."
 
+TOLD_BY_READING = (
+    "Null but for the patient herself: others learn it by reading `content`, which is logged."
+)
+
 PurposeArgument = Annotated[
     str,
     strawberry.argument(
@@ -39,6 +43,15 @@ class RecordContent:
 
     resource: RawJson | None = strawberry.field(description="The FHIR resource as JSON.")
     bytes: Base64 | None = strawberry.field(description="The bytes exactly as they were received.")
+    code: str | None = strawberry.field(
+        description="The record's clinical code; may be empty; null where there is no content."
+    )
+    code_system: str | None = strawberry.field(
+        description="The code's system; may be empty; null where there is no content."
+    )
+    labels: list[str] | None = strawberry.field(
+        description="Confidentiality and sensitivity; null where there is no content."
+    )
     refusal: str | None = strawberry.field(description="Why there is none; null where there is.")
     log_entry: UInt53 | None = strawberry.field(
         description="Where this node's reading log holds the reading."
@@ -58,7 +71,15 @@ async def shown(
     answer = read()
     if isinstance(answer, Refused):
         await until_answerable(context, answer)
-        return RecordContent(resource=None, bytes=None, refusal=answer.words, log_entry=None)
+        return RecordContent(
+            resource=None,
+            bytes=None,
+            code=None,
+            code_system=None,
+            labels=None,
+            refusal=answer.words,
+            log_entry=None,
+        )
     parts: list[bytes] = []
     try:
         for chunk in answer.chunks:
@@ -74,6 +95,9 @@ async def shown(
     return RecordContent(
         resource=_resource(found),
         bytes=Base64(found),
+        code=answer.content.code,
+        code_system=answer.content.system,
+        labels=list(answer.content.labels),
         refusal=None,
         log_entry=UInt53(answer.entry),
     )
@@ -118,6 +142,7 @@ def _resource(found: bytes) -> RawJson | None:
 
 __all__ = [
     "CONTENT_COST",
+    "TOLD_BY_READING",
     "PurposeArgument",
     "RecordContent",
     "purpose_of",

@@ -161,7 +161,9 @@ class Query:
     )
 
 
-@strawberry.type(description="What may be done. Each starts a flow and answers at once.")
+@strawberry.type(
+    description="What may be done. What starts a flow answers at once; `flowProgress` or `node` say what came of it."
+)
 class Mutation:
     """Expected refusals are `userErrors`; a role that may not do such a thing at all is an error."""
 
@@ -218,7 +220,8 @@ class Mutation:
         resolver=disclosing.request_disclosure, description="Ask for what a consent permits."
     )
     pause_flow: mutation.FlowPayload = strawberry.mutation(
-        resolver=operating.pause_flow, description="Let a flow take no step until it is resumed."
+        resolver=operating.pause_flow,
+        description="Let a flow take no step until it is resumed; answers when it is so, as the other orders do.",
     )
     resume_flow: mutation.FlowPayload = strawberry.mutation(
         resolver=operating.resume_flow, description="Let a paused flow go on."
