@@ -17,6 +17,7 @@ from flows.services import (
     TakeRemembered,
     transaction_part,
 )
+from flows.subjects.statement import withdraw_again
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
@@ -73,7 +74,10 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
 
 
 class Remind:
-    """Responder of `Recall`: page through what the restored peer holds too."""
+    """Responder of `Recall`: page through what the restored peer holds too, and say again what it had to heed.
+
+    That comes before the last page, so before the peer takes itself for recovered; and after all that it rests on.
+    """
 
     name: ClassVar[str] = "remind/1"
     first: ClassVar[type[msgspec.Struct]] = Recall
@@ -85,6 +89,8 @@ class Remind:
             found = await FindSince(session.counterparty, since, after)
             peer = session.counterparty
             parts = tuple(transaction_part(tx, peer) for tx in found.transactions)
+            if not found.transactions:
+                await withdraw_again(flow, peer)
             session.send(Bring(found.transactions), parts)
             if not found.transactions:
                 return Done()
