@@ -12,6 +12,7 @@ from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.readings.log import ReadingLog
 from app.readings.looks import Looks, Members
+from app.readings.recall import ReadingRecall
 from app.readings.reports import ReadingReports
 from app.storage.database import transaction
 from app.storage.flow_store import SqliteFlowStore
@@ -42,6 +43,7 @@ from app.vault.locks import QUESTIONED, Locks
 from app.vault.reader import NotHeld
 from app.vault.subject import Subjects
 from app.vault.vault import Vault
+from app.witness import Witnesses
 from flows.engine import Engine
 from flows.recovery import Recover
 from flows.services import TRANSACTION_PART
@@ -119,8 +121,9 @@ class Assembly:
         )
         handlers = self._compose()
         self._create_tables()
+        self.witnesses = Witnesses(given.db, self.vault.verifier, given.clock)
         self.engine: Engine[Connection] = Engine(
-            store=SqliteFlowStore(given.db),
+            store=SqliteFlowStore(given.db, self.witnesses.keep_forks),
             registry=registry(),
             handlers=handlers,
             me=given.me,
@@ -165,6 +168,7 @@ class Assembly:
             self.notices,
             self.confirmation,
             self.reports,
+            ReadingRecall(self.readings),
             self.looks,
         ):
             part.register(handlers)

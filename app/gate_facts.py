@@ -31,6 +31,11 @@ _R, _E = table_of(RecordRow), table_of(EnrolmentRow)
 _U = table_of(UnconfirmedRow)
 _K, _W = table_of(PatientKeyRow), table_of(PatientWrapRow)
 
+_THIS = (_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
+# What `_sealed` is made of, of records and of items.
+_SEALED = (_R.c.content, _R.c.commitment, _R.c.blob, _R.c.size_class)
+_SEALED_ITEM = (_I.c.content, _I.c.commitment, _I.c.blob, _I.c.size_class)
+
 _DISCLOSED = sql(
     select(
         _D.c.custodian,
@@ -48,10 +53,7 @@ _DISCLOSED = sql(
         _L.c.at,
         _L.c.heard,
         _L.c.live,
-        _I.c.commitment,
-        _I.c.blob,
-        _I.c.size_class,
-        _I.c.content,
+        *_SEALED_ITEM,
         _I.c.wrapped,
         _I.c.epoch,
         _I.c.withdrawn_at,
@@ -64,18 +66,7 @@ _DISCLOSED = sql(
     .outerjoin(_L, (_L.c.tx == _D.c.consent_tx) & (_L.c.idx == _D.c.consent_idx))
     .where(_D.c.tx == bindparam("tx"))
 )
-_OWN = sql(
-    select(
-        _R.c.custodian,
-        _R.c.patient,
-        _R.c.commitment,
-        _R.c.blob,
-        _R.c.size_class,
-        _R.c.content,
-        _R.c.key,
-        _R.c.passed_to,
-    ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
-)
+_OWN = sql(select(*_SEALED, _R.c.custodian, _R.c.patient, _R.c.key, _R.c.passed_to).where(*_THIS))
 _ENROLLED = sql(
     select(_E.c.patient, _E.c.agent)
     .where(
@@ -97,20 +88,14 @@ _CONSENT = sql(
     ).where(_S.c.tx == bindparam("tx"), _S.c.idx == bindparam("idx"), _S.c.grantee.is_not(None))
 )
 _HERS = sql(
-    select(
-        _R.c.custodian,
-        _R.c.patient,
-        _R.c.commitment,
-        _R.c.blob,
-        _R.c.size_class,
-        _R.c.content,
-        _R.c.withheld,
-    ).where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"), _R.c.patient.is_not(None))
+    select(*_SEALED, _R.c.custodian, _R.c.patient, _R.c.withheld).where(
+        *_THIS, _R.c.patient.is_not(None)
+    )
 )
 _OF = _R.alias("of")
 _ITSELF = (
     select(_R.c.tx, _R.c.idx, _R.c.commitment, _R.c.patient, _R.c.created_seq)
-    .where(_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
+    .where(*_THIS)
     .cte("line", recursive=True)
 )
 # A commitment alone says nothing: whoever has seen one, without the key, can publish it as his own, also about the
@@ -141,13 +126,25 @@ _AGENT_HERE = sql(
 
 
 @dataclass(frozen=True, slots=True)
-class SealedSource:
-    """An item's bytes as its recipient holds them."""
+class Sealed:
+    """What a record is, what its bytes must hash to, and the ciphertext that they are in."""
 
     content: Content
     commitment: bytes
     blob: str
     size_class: int
+
+
+def _sealed(
+    content: bytes, commitment: bytes, blob: str, size: int
+) -> tuple[Content, bytes, str, int]:
+    return CONTENT.decode(content), commitment, blob, size
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSource(Sealed):
+    """An item's bytes as its recipient holds them."""
+
     wrapped: bytes
     epoch: int
     superseded: int | None
@@ -164,17 +161,13 @@ class DisclosedFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnFacts:
+class OwnFacts(Sealed):
     """A version of a record; `enrolled` and `agent` are those of the patient's live enrolment here."""
 
     custodian: Party
     patient: str | None
     enrolled: bytes | None
     agent: Party | None
-    content: Content
-    commitment: bytes
-    blob: str
-    size_class: int
     key: bytes | None
     passed_on: bool
 
@@ -186,13 +179,10 @@ def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | No
         return None
     custodian, recipient, agent, person, purpose, read_until, at, since, unconfirmed = row[:9]
     consumed, closed, ends, stated_at, heard, live = row[9:15]
-    commitment, blob, size_class, content, wrapped, epoch, withdrawn, superseded = row[15:]
+    wrapped, epoch, withdrawn, superseded = row[19:]
     source = None
-    if commitment is not None:
-        said = CONTENT.decode(content)
-        source = SealedSource(
-            said, commitment, blob, size_class, wrapped or b"", epoch or 0, superseded
-        )
+    if row[15] is not None:
+        source = SealedSource(*_sealed(*row[15:19]), wrapped or b"", epoch or 0, superseded)
     # From when it came, at the latest: a clock that is behind would make a notary's word last longer.
     lives_at = min(at, since)
     if stated_at is not None:
@@ -217,17 +207,14 @@ def own_facts(db: Connection, ref: StateRef, me: Party) -> OwnFacts | None:
     row = db.execute(_OWN, {"tx": ref.tx, "idx": ref.index}).fetchone()
     if row is None:
         return None
-    custodian, patient, commitment, blob, size_class, content, key, passed_to = row
+    custodian, patient, key, passed_to = row[4:]
     enrolled = db.execute(_ENROLLED, {"local": patient, "custodian": me}).fetchone()
     return OwnFacts(
+        *_sealed(*row[:4]),
         custodian=Party(custodian),
         patient=patient,
         enrolled=None if enrolled is None else enrolled[0],
         agent=None if enrolled is None else Party(enrolled[1]),
-        content=CONTENT.decode(content),
-        commitment=commitment,
-        blob=blob,
-        size_class=size_class,
         key=key,
         passed_on=passed_to is not None,
     )
@@ -245,15 +232,11 @@ class PatientsKey:
 
 
 @dataclass(frozen=True, slots=True)
-class PatientsFacts:
+class PatientsFacts(Sealed):
     """A version of a record of a patient of this agent; `key` is None where none has come."""
 
     custodian: Party
     patient: str
-    content: Content
-    commitment: bytes
-    blob: str
-    size_class: int
     withheld: bool
     key: PatientsKey | None
 
@@ -269,16 +252,13 @@ def patients_facts(db: Connection, ref: StateRef) -> PatientsFacts | None:
     row = db.execute(_HERS, {"tx": ref.tx, "idx": ref.index}).fetchone()
     if row is None:
         return None
-    custodian, patient, commitment, blob, size_class, content, withheld = row
+    custodian, patient, withheld = row[4:]
     found = db.execute(_KEY_OF, {"tx": ref.tx, "idx": ref.index}).fetchone()
     key = None if found is None else PatientsKey(TransactionId(found[0]), *found[1:])
     return PatientsFacts(
+        *_sealed(*row[:4]),
         custodian=Party(custodian),
         patient=patient,
-        content=CONTENT.decode(content),
-        commitment=commitment,
-        blob=blob,
-        size_class=size_class,
         withheld=withheld is not None,
         key=key,
     )

@@ -48,8 +48,8 @@ class FindUnresolved(Request[Found], frozen=True, array_like=True, tag="find-unr
 class SeeConsumed(Request[Done], frozen=True, array_like=True, tag="see-consumed"):
     """Verify proofs (parts holding proven/1) and keep the records that transfers to this node consume.
 
-    Which transfers: put aside, or `delivered` (parts). Raises a LedgerError for what is no proof; what they do not
-    consume is left out.
+    Which transfers: put aside, or `delivered` (parts). Raises a LedgerError for what is no proof, and for a transfer
+    that this node never signed; what they do not consume is left out.
     """
 
     answers: ClassVar[type[msgspec.Struct]] = Done

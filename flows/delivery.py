@@ -1,5 +1,6 @@
 """Bringing recorded transactions to those whom they concern, and fetching what one of them rests on (§5)."""
 
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -7,17 +8,15 @@ import msgspec
 from flows.consumed import ask_what_was_consumed
 from flows.enrolment_recall import recall_enrolments
 from flows.flow import (
-    CounterpartyFailed,
     FlowContext,
     FlowRefused,
     FlowSession,
     Parked,
     Parts,
-    SessionEnded,
-    SessionLost,
     Untrusted,
 )
 from flows.notices import post
+from flows.retrying import GONE, until_answered
 from flows.services import (
     FETCH_MAX,
     Done,
@@ -103,8 +102,8 @@ async def _take(flow: FlowContext, peer: Party, parts: Parts) -> Taken:
     if not taken.unenrolled:
         return taken
     try:
-        await recall_enrolments(flow, peer)
-    except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
+        await until_answered(flow, lambda: recall_enrolments(flow, peer))
+    except GONE as gone:
         raise Parked("the bringer of a delivered transaction cannot say whose it is") from gone
     return await TakeTransactions(peer, parts, recalled=True)
 
@@ -119,15 +118,15 @@ async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, tak
     shown: Transactions = ()
     for _ in range(ROUNDS_MAX):
         wanted = tuple(sorted({ref.tx for ref in taken.missing}))[:FETCH_MAX]
-        session = flow.initiate(peer, GiveTransactions.name, Fetch(wanted))
         try:
-            brought = await session.receive(Bring)
+            brought = await until_answered(flow, partial(_fetch, flow, peer, wanted))
             if not brought.parts:
                 # Of what this node consumes as a record's new custodian it is no holder, but may know it.
                 every, before, shown = (await IdsOf(waiting)).transactions, shown, wanted
-                if wanted == before or not await ask_what_was_consumed(flow, peer, every, waiting):
+                asking = partial(ask_what_was_consumed, flow, peer, every, waiting)
+                if wanted == before or not await until_answered(flow, asking):
                     raise Parked(_UNKNOWN)
-        except (CounterpartyFailed, SessionEnded, SessionLost) as gone:
+        except GONE as gone:
             raise Parked(
                 "the bringer of a delivered transaction cannot say what it rests on"
             ) from gone
@@ -138,6 +137,11 @@ async def resolve_transactions(flow: FlowContext, peer: Party, parts: Parts, tak
         if not taken.missing:
             return taken
     raise Parked("a delivered transaction rests on too many that are missing here")
+
+
+async def _fetch(flow: FlowContext, peer: Party, wanted: Transactions) -> Untrusted[Bring]:
+    session = flow.initiate(peer, GiveTransactions.name, Fetch(wanted))
+    return await session.receive(Bring)
 
 
 async def brought_in(brought: Untrusted[Bring]) -> Transactions:

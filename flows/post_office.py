@@ -3,7 +3,15 @@
 from collections.abc import Callable
 
 from flows.correspondent import Correspondent
-from flows.envelope import MARKS_MAX, UNACKNOWLEDGED_MAX, Envelope, Hello, SessionMark, is_lost
+from flows.envelope import (
+    MARKS_MAX,
+    UNACKNOWLEDGED_MAX,
+    Envelope,
+    Hello,
+    SessionMark,
+    check_size,
+    is_lost,
+)
 from flows.hospital import back_off
 from flows.session import Post
 from flows.step import PART_PREFIX
@@ -35,7 +43,9 @@ class PostOffice:
         self._read_part = read_part
         self._entropy = entropy
         self._incarnation = incarnation
-        self._fresh: dict[Party, list[OutboxRow]] = {}  # of this turn; they need not be read again
+        self._fresh: dict[Party, list[Envelope]] = {}  # of this turn; they need not be read again
+        self._fresh_bytes = 0
+        self._stale: set[Party] = set()  # whose later posts of this turn are read again
         self._changed: set[Party] = set()
         self._acks: dict[Party, int] = {}
         self._acks_since = 0
@@ -55,6 +65,17 @@ class PostOffice:
 
     # -- what leaves -----------------------------------------------------------------------------------
 
+    def bring(self, posts: list[Post]) -> None:
+        """Check that each message fits an envelope, and keep what was read for that, up to a limit."""
+        kept = 0
+        for at, post in enumerate(posts):
+            brought = tuple([self._read_part(part) or b"" for part in post.parts])
+            sizes = list(map(len, brought))
+            check_size(len(post.body), sizes)
+            kept += len(post.body) + sum(sizes)
+            if kept <= PUMPED_BYTES_MAX:
+                posts[at] = post._replace(brought=brought)
+
     def post(self, batch: Batch, post: Post) -> None:
         """Give a message its number, for the outbox."""
         number = self.of(post.peer).number()
@@ -67,7 +88,18 @@ class PostOffice:
             for part in post.parts
             if part.startswith(PART_PREFIX)
         ]
-        self._fresh.setdefault(post.peer, []).append(row)
+        self._keep(post, number)
+
+    def _keep(self, post: Post, number: int) -> None:
+        """Keep what leaves at the end of the turn, as long as it is little and nothing before it is missing."""
+        brought = post.brought if post.parts else ()
+        if brought is None or post.peer in self._stale or self._fresh_bytes > PUMPED_BYTES_MAX:
+            self._stale.add(post.peer)
+            return
+        self._fresh_bytes += len(post.body) + sum(map(len, brought))
+        kind, session, seq, body = int(post.kind), post.session, post.seq, post.body
+        envelope = Envelope(number, kind, session, seq, body, brought)
+        self._fresh.setdefault(post.peer, []).append(envelope)
 
     def leaving(self, now: int) -> dict[Party, list[Envelope]]:
         """Return what may leave now that the turn is committed."""
@@ -75,10 +107,9 @@ class PostOffice:
         for peer, correspondent in self._peers.items():
             room = correspondent.room(PUMPED_MAX, UNACKNOWLEDGED_MAX)
             if room > 0:
-                rows = self._rows(peer, correspondent.cursor + 1, room)
-                leaving[peer] = self._load(rows)
+                leaving[peer] = self._next(peer, correspondent.cursor + 1, room)
                 correspondent.sent(leaving[peer][-1].number, now + self._patience(correspondent))
-        self._fresh = {}
+        self._fresh, self._fresh_bytes, self._stale = {}, 0, set()
         return leaving
 
     def acknowledgements(self) -> dict[Party, int]:
@@ -185,11 +216,11 @@ class PostOffice:
 
     # -- below -----------------------------------------------------------------------------------------
 
-    def _rows(self, peer: Party, first: int, limit: int) -> list[OutboxRow]:
+    def _next(self, peer: Party, first: int, limit: int) -> list[Envelope]:
         fresh = self._fresh.get(peer)
         if fresh and fresh[0].number == first:
             return fresh[:limit]
-        return self._store.outbox(peer, first, limit)
+        return self._load(self._store.outbox(peer, first, limit))
 
     def _load(self, rows: list[OutboxRow]) -> list[Envelope]:
         loaded, size = [], 0

@@ -8,6 +8,7 @@ from flows.consumed import see_consumed
 from flows.delivery import Bring, brought_in, deliver, take_aside
 from flows.enrolment_recall import recall_enrolments
 from flows.flow import FlowContext, FlowSession, Untrusted
+from flows.reading_recall import recall_readings
 from flows.retrying import until_answered
 from flows.services import (
     BeginRecovery,
@@ -22,11 +23,6 @@ from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
 from states.state import TransactionId
-
-TRIES = (
-    10  # the peer may be restored itself meanwhile: the waits between add up to more than an hour
-)
-WAIT_MS = 10_000  # after the first try, then twice as long each time
 
 
 class Recall(
@@ -49,7 +45,10 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
     async def call(self, flow: FlowContext) -> Done:
         await BeginRecovery(Party(self.peer), self.since)
         await until_answered(flow, lambda: self._recall(flow))
-        return await EndRecovery()
+        await EndRecovery()
+        # Last, for a line is matched to what it is about: a reading of a disclosure comes behind the disclosure.
+        await until_answered(flow, lambda: recall_readings(flow, Party(self.peer)))
+        return Done()
 
     async def _recall(self, flow: FlowContext) -> None:
         await recall_enrolments(flow, Party(self.peer))  # transactions are believed by them

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from flows.changes import Changes
-from flows.envelope import Fault, Kind, check_size
+from flows.envelope import Fault, Kind
 from flows.execution import Ended, Execution
 from flows.flow import AskNotary, AwaitEvent, FlowRefused, Receive, Received, Request, Sleep
 from flows.hospital import Verb, Verdict, back_off, judge
@@ -173,7 +173,7 @@ class Runner(Generic[U]):
             step.answering = False
             step.rows.append(run.write(Answered.RESULT, encode(result)))
             ended = run.step(result)
-        self._check_posts(run)
+        self._office.bring(run.context.posts)
         return ended
 
     def _undo(self, run: Execution, step: "Attempt[U]", error: Exception) -> None:
@@ -207,11 +207,6 @@ class Runner(Generic[U]):
                 session.committed = session.sent
                 self.changes.touched(run, session)
         context.posts = []
-
-    def _check_posts(self, run: Execution) -> None:
-        for post in run.context.posts:
-            sizes = [len(self._around.read_part(part) or b"") for part in post.parts]
-            check_size(len(post.body), sizes)
 
     def _available(self, run: Execution) -> tuple[int, bytes, object] | None:
         """Return the answer to a flow's operation if it is there already."""

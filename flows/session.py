@@ -36,6 +36,7 @@ class Post(NamedTuple):
     seq: int
     body: bytes
     parts: Parts
+    brought: tuple[bytes, ...] | None = None  # the parts' bytes, where they are at hand
 
 
 class Session:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import leaf_hash, root_from_hashes
+from states.crypto.merkle import leaf_hash
 from states.crypto.policy import policy_digest
+from states.crypto.proof_program import Program, program
 from states.errors import InvalidProof, MalformedBytes, OverLimit
 from states.groups import Group, layout_of
 from states.lock import ReferOpening, SpendOpening, check_opening, lock_digest
@@ -23,19 +24,23 @@ _BEFORE_DIGEST, _DIGEST = b"\xc4\x20", slice(52, 54)
 
 
 @lru_cache(4_096)
-def _shape(header: bytes, index: int) -> tuple[int, tuple[int, ...], bytes]:
-    """Return a transaction's size, the positions of header and lock, and the header's leaf hash."""
+def _shape(header: bytes, index: int) -> tuple[Program, tuple[int, ...], bytes]:
+    """Return how to hash up from header and lock, their positions, and the header's leaf hash."""
     layout = layout_of(header)
-    return layout.size, (0, layout.position(Group.LOCKS, index)), leaf_hash(header)
+    positions = (0, layout.position(Group.LOCKS, index))
+    return program(layout.size, positions), positions, leaf_hash(header)
 
 
-@lru_cache(4_096)
-def _exact(header: bytes, groups: tuple[Group, ...]) -> tuple[int, tuple[int, ...], bytes, bytes]:
-    """Return a transaction's size, the positions of header and groups, the group byte of each, the header's hash."""
+@lru_cache(256)  # a shape with all inputs and references is some 40 kB
+def _exact(
+    header: bytes, groups: tuple[Group, ...]
+) -> tuple[Program, tuple[int, ...], bytes, bytes]:
+    """Return how to hash up from header and groups, their positions, the group byte of each, the header's hash."""
     layout = layout_of(header)
     places = [(position, group) for group in groups for position in layout.positions(group)]
     positions = (0, *(position for position, _ in places))
-    return layout.size, positions, bytes(group for _, group in places), leaf_hash(header)
+    groups_at = bytes(group for _, group in places)
+    return program(layout.size, positions), positions, groups_at, leaf_hash(header)
 
 
 def open_exactly(tearoff: Tearoff, groups: tuple[Group, ...]) -> TransactionId | None:
@@ -44,13 +49,13 @@ def open_exactly(tearoff: Tearoff, groups: tuple[Group, ...]) -> TransactionId |
     Raises what `open_tearoff` raises.
     """
     leaves = tearoff.leaves
-    size, positions, expected, header_hash = _exact(leaves[0], groups)
+    shape, positions, expected, header_hash = _exact(leaves[0], groups)
     if tearoff.positions != positions:
         return None
     if len(leaves) != len(positions) or not _are_leaves(leaves[1:], expected):
         return open_tearoff(tearoff).id
     hashes = [header_hash, *map(leaf_hash, leaves[1:])]
-    return TransactionId(root_from_hashes(size, positions, hashes, tearoff.proof))
+    return TransactionId(shape.root(hashes, tearoff.proof))
 
 
 def _are_leaves(leaves: Sequence[bytes], groups: bytes) -> bool:
@@ -83,10 +88,10 @@ def _opens(opening: SpendOpening | ReferOpening, ref: StateRef) -> bool:
     ):
         return False
     try:
-        size, positions, header_hash = _shape(header, ref.index)
+        shape, positions, header_hash = _shape(header, ref.index)
         if shown.positions != positions:
             return False
-        root = root_from_hashes(size, positions, (header_hash, leaf_hash(leaf)), shown.proof)
+        root = shape.root((header_hash, leaf_hash(leaf)), shown.proof)
     except (IndexError, InvalidProof, MalformedBytes, OverLimit):
         return False
     return root == ref.tx

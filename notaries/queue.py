@@ -3,14 +3,14 @@
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from states.identity import Party
 
 Reply = Callable[[bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A question and where its answer goes. Of the requester nothing is kept here."""
 
     data: bytes

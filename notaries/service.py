@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
+
 from notaries.log import LogSigner
 from notaries.queue import FairQueue, QueueLimits, Reply, Waiting
 from notaries.request import (
@@ -44,8 +46,7 @@ RETRY_MS = 1_000  # after a fault of the store
 NOT_ALLOWED = NotAllowed("not-allowed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
+class _Signed(msgspec.Struct, frozen=True):
     """A checked request; whether its signatures verify, begins at `first` in the batch's verdicts."""
 
     request: CheckedRequest

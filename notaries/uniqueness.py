@@ -1,8 +1,9 @@
 """The port of a notary's memory: what is asked of it, and what every engine promises (clauses N3 to N5)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from notaries.log import Head, LogStore
 from states.notarisation import (
@@ -49,8 +50,7 @@ class Claim(NamedTuple):
         return StateRef(TransactionId(self.tx), self.place & OUTPUT_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRequest:
+class CommitRequest(msgspec.Struct, frozen=True):
     """A transaction whose stateless checks have passed.
 
     `entered` marks the notary change of another notary: it consumed its inputs there, in its window there.

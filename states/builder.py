@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from states.command import Command
 from states.crypto.hashes import HASH_SIZE, hmac_sha256
 from states.crypto.merkle import leaf_hash
@@ -43,8 +45,7 @@ class HiddenSeal:
             raise ValueError(f"a leaf hash is {HASH_SIZE} bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionDraft:
+class TransactionDraft(msgspec.Struct, frozen=True):
     """Everything that a transaction says. Frozen; `build` makes its leaves."""
 
     notary: Party

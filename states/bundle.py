@@ -5,15 +5,13 @@ number, and what passes becomes findings in plain words, with what they cannot p
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Annotated, Literal, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from states import findings as words
+from states.bundle_format import BUNDLE, Bundle
 from states.contract import Contracts
-from states.encoding import Codec
 from states.enrolment import SIGNED_ENROLMENT, check_enrolment
 from states.errors import InvalidSignature, LedgerError
 from states.findings import Finding, Findings, Shown
@@ -33,9 +31,8 @@ from states.parameters import (
     open_parameters,
     parameters_id,
 )
-from states.reading import ReportedReading, VerifiedReading, item_hash, verify_reading
+from states.reading import VerifiedReading, contradict, item_hash, verify_reading
 from states.shown_record import contents_of, records_of
-from states.signed import ProvenTransaction
 from states.state import StateRef, TransactionState
 from states.subjects.codes import purpose_covers
 from states.subjects.consent import Consent, ConsentContract
@@ -47,10 +44,6 @@ from states.subjects.terms import Opening, Terms
 from states.trust import Trust
 from states.verifier import VerifiedTransaction, Verifier
 
-TRANSACTIONS_MAX = 32
-PARAMETERS_MAX = 8
-MEMBERS_MAX = 16
-
 KNOWN = Contracts(
     with_notary_change(
         (RecordContract(), ConsentContract(), RestrictionContract(), DisclosureContract())
@@ -59,35 +52,6 @@ KNOWN = Contracts(
 """The contracts that this release knows."""
 
 T = TypeVar("T")
-
-BundleSubject = Literal["reading", "disclosure", "record"]
-
-
-class Bundle(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="bundle/1"
-):
-    """A proof bundle. `transactions` child first: what refers, then what it refers to.
-
-    `parameters` are published versions (signed-params/1), `members` map entries (signed-member/1), `liveness` a
-    statement of the notary (is-live/1), `enrolment` (signed-enrolment/1) only where the patient wants to be named.
-    """
-
-    subject: BundleSubject
-    reading: ReportedReading | None
-    transactions: Annotated[
-        tuple[ProvenTransaction, ...], msgspec.Meta(max_length=TRANSACTIONS_MAX)
-    ]
-    liveness: bytes | None
-    parameters: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=PARAMETERS_MAX)]
-    members: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=MEMBERS_MAX)]
-    enrolment: bytes | None
-
-    def __post_init__(self) -> None:
-        if (self.subject == "reading") != (self.reading is not None):
-            raise ValueError("a bundle of a reading, and no other, carries one")
-
-
-BUNDLE: Codec[Bundle] = Codec(Bundle, "proof bundle")
 
 
 class Check(IntEnum):
@@ -171,7 +135,10 @@ class _Verification:
             _step(Check.LIVENESS, lambda: self._liveness(disclosed))
         _step(Check.ENROLMENT, lambda: self._enrolment(versions, disclosed))
         shown = _step(Check.READING, lambda: self._shown(reading, disclosed))
-        return words.conclude(self._bundle.subject, self._found, shown)
+        found = words.conclude(self._bundle.subject, self._found, shown)
+        if self._bundle.other is None:
+            return found
+        return replace(found, cannot=(words.WHICH_IS_TRUE, *found.cannot))
 
     def _finds(self, check: Check, said: str) -> None:
         self._found.append(Finding(check.value, said))
@@ -221,7 +188,14 @@ class _Verification:
         member = self._member(words.organisation_in(self._bundle.reading))
         reading = verify_reading(self._bundle.reading, member)
         self._finds(Check.READING, words.of_reading(reading, member))
+        if self._bundle.other is not None:
+            self._contradicted(reading, verify_reading(self._bundle.other, member))
         return reading
+
+    def _contradicted(self, reading: VerifiedReading, other: VerifiedReading) -> None:
+        if not contradict(reading, other):
+            raise BundleRefused(Check.READING, "the other entry does not contradict it")
+        self._finds(Check.READING, words.of_contradiction(other))
 
     # -- 6: what was disclosed ---------------------------------------------------------------------------
 

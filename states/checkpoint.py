@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import EMPTY_ROOT, SIZE_MAX, verify_consistency
+from states.crypto.merkle import EMPTY_ROOT, verify_consistency
+from states.crypto.proof_program import SIZE_MAX
 from states.errors import InvalidProof, InvalidSignature, LedgerError, MalformedBytes
 from states.note import (
     COSIGNATURE,

@@ -26,14 +26,20 @@ OUTCOMES = {
     "withdrawn": "may not read it any more",
 }
 
-CANNOT = (
-    "that nothing else was read: an organisation that logs nothing shows nothing",
-    "that no bytes were copied after they were read",
-    "that the time of a reading is right: it is the organisation's own clock",
+NOTHING_ELSE = "that nothing else was read: an organisation that logs nothing shows nothing"
+NO_COPY = "that no bytes were copied after they were read"
+CLOCK = "that the time of a reading is right: it is the organisation's own clock"
+WHETHER_READ = "that it was read: that is in the reading log of who may read it"
+UNSPENT = (
     "that the consent was unspent at that place of the log: that is the notary's word, which anyone with the whole "
-    "log can check by its nullifier",
-    "that the patient left nothing out of the consent: its exceptions are not shown to strangers",
+    "log can check by its nullifier"
 )
+NO_EXCEPTIONS = (
+    "that the patient left nothing out of the consent: its exceptions are not shown to strangers"
+)
+STILL_SO = "that it is the newest version, is still kept there, or was read by nobody"
+
+WHICH_IS_TRUE = "which of the two entries is true: the organisation signed both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,20 @@ def of_transaction(verified: VerifiedTransaction) -> str:
 def of_reading(reading: VerifiedReading, member: Member) -> str:
     entry = reading.entry
     place = f"entry {reading.place.index} of {plain(member.name)}'s signed reading log"
-    return f"the reading is {place}, number {entry.number} of its chain"
+    said = f"the reading is {place}, number {entry.number} of its chain"
+    if entry.restored is None:
+        return said
+    since, after = time_of(entry.restored.at), entry.restored.after
+    return f"{said}, which was restored from a backup at {since} and goes on after number {after}"
+
+
+def of_contradiction(other: VerifiedReading) -> str:
+    entry = other.entry
+    who = f"{plain(entry.shown_as)}, {entry.role}: {OUTCOMES[entry.outcome]}, {time_of(entry.at)}"
+    return (
+        f"the organisation signed what contradicts it, as number {entry.number} of its chain ({who}): "
+        "its log has two versions"
+    )
 
 
 def of_disclosure(custodian: Member, recipient: Member, who: Who, made: Disclosure) -> str:
@@ -139,22 +158,39 @@ def of_enrolment(custodian: Member) -> str:
 
 def conclude(subject: str, steps: Iterable[Finding], shown: Shown) -> Findings:
     """Put who, when, what and why into words."""
-    entry, who = shown.entry, shown.who
-    organisation = plain(shown.organisation.name)
     contents = "; ".join(map(_content, shown.contents)) or "a record whose kind is not shown"
     kept = f", kept by {plain(shown.custodian.name)}" if shown.custodian is not None else ""
-    what = contents + kept
+    who, at, why = _doing(shown)
+    return Findings(subject, who, time_of(at), contents + kept, why, tuple(steps), cannot(shown))
+
+
+def _doing(shown: Shown) -> tuple[str, int, str]:
+    """Return who did what, when (ms), and why."""
+    entry, who = shown.entry, shown.who
+    organisation = plain(shown.organisation.name)
     if entry is not None:
         by = "" if entry.by == "person" else ", by a system"
         person = f"{plain(entry.shown_as)}, {entry.role}, {organisation}{by}"
         did = OUTCOMES[entry.outcome] + (", in an emergency" if entry.emergency else "")
-        when, why = time_of(entry.at), entry.purpose
-        return Findings(subject, f"{person}: {did}", when, what, why, tuple(steps), CANNOT)
+        return f"{person}: {did}", entry.at, entry.purpose
     if who is not None:
-        person = f"{plain(who.shown_as)}, {who.role}, {organisation}: may read it"
-        return Findings(subject, person, time_of(shown.at), what, who.purpose, tuple(steps), CANNOT)
-    person = f"{organisation}: published it"
-    return Findings(subject, person, time_of(shown.at), what, "custody", tuple(steps), CANNOT)
+        person = f"{plain(who.shown_as)}, {who.role}, {organisation}"
+        return f"{person}: may read it", shown.at, who.purpose
+    return f"{organisation}: published it", shown.at, "custody"
+
+
+def cannot(shown: Shown) -> tuple[str, ...]:
+    """Return what a bundle does not prove of what it is about, and nothing that it is not about."""
+    entry, told = shown.entry, []
+    if entry is not None:
+        told.append(NOTHING_ELSE)
+        told += [NO_COPY] if entry.outcome == "read" else []
+        told.append(CLOCK)
+    elif shown.who is not None:
+        told.append(WHETHER_READ)
+    if shown.who is not None:  # by a disclosure, and so by a consent
+        told += [UNSPENT, NO_EXCEPTIONS]
+    return tuple(told) or (STILL_SO,)
 
 
 def _content(content: Content) -> str:

@@ -1,7 +1,6 @@
 """A transaction as its contracts see it: typed, resolved as far as the verifier knows (§7)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -20,32 +19,28 @@ Data = msgspec.Struct
 D = TypeVar("D", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True, slots=True)
-class StateAndData:
+class StateAndData(msgspec.Struct, frozen=True):
     """A state with what its contract's codec read from it."""
 
     state: TransactionState
     data: Data
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """An input or reference; `held` is None where this verifier has not seen the state."""
 
     ref: StateRef
     held: StateAndData | None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerCommand:
+class LedgerCommand(msgspec.Struct, frozen=True):
     """A command and the policies that must sign."""
 
     data: Data
     signers: tuple[Policy, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSeal:
+class LedgerSeal(msgspec.Struct, frozen=True):
     """A sealed component that this verifier may read, and its index."""
 
     index: int
@@ -53,8 +48,7 @@ class LedgerSeal:
     data: Data
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerTransaction:
+class LedgerTransaction(msgspec.Struct, frozen=True):
     """What contracts judge. Outputs and seals hold what is shown; counts tell how many there are."""
 
     id: TransactionId
@@ -69,7 +63,7 @@ class LedgerTransaction:
     sealed: tuple[LedgerSeal, ...]
     attachments: tuple[bytes, ...]
     directory: Directory
-    locks: Mapping[int, SpendLock] = field(default_factory=dict[int, SpendLock])
+    locks: Mapping[int, SpendLock] = msgspec.field(default_factory=dict)
 
     def count(self, group: Group) -> int:
         return self.counts[group]

@@ -8,24 +8,29 @@ enrolment. Chains are numbered from 1 without gaps, and each entry names the one
     item   = H("reading-item", salt ‖ commitment of the record)
     head   = Ed25519 by the reading-log key over H("reading-head", bytes)
 
+A log whose node was restored from a backup begins a new *epoch*: it says in each entry and head after which number of
+the chain it goes on, and its checkpoints bear an origin of their own. So a number that is given anew contradicts
+nothing, and that there was a restore shows: `Restored`.
+
 Who erases an entry drops bytes and salt and keeps the digest: the log still verifies, and nothing can be guessed.
 """
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from states.checkpoint import LogKeys
+from states.checkpoint import Checkpoint, LogKeys
 from states.crypto import ed25519
 from states.crypto.hashes import HASH_SIZE, tagged_hash
 from states.crypto.signatures import Signer
 from states.encoding import Codec, encode
 from states.errors import InvalidSignature, LedgerError
 from states.identity import Party, PartyField
-from states.log_proof import PROOF_CHARS_MAX, ProvenLeaf, verify_proof
-from states.note import ED25519, NoteKey
+from states.log_proof import PROOF_CHARS_MAX, ProvenLeaf, read_proof, verify_proof
+from states.note import ED25519, NoteKey, parse_note
 from states.parameters import Member
 from states.sizes import U32, U63, Bytes16, Bytes32, Bytes64, Millis, Text
 from states.state import TransactionIdField
@@ -36,20 +41,42 @@ ENTRY_BYTES_MAX = 1 << 16
 LEAF_VERSION = b"\1"
 DAY_MS = 86_400_000
 
+_EPOCH = re.compile(r"/(?!0{32})[0-9a-f]{32}")
+
 Outcome = Literal["read", "refused", "released", "not-released", "withdrawn"]
 By = Literal["person", "system"]
 
 NOTHING_BEFORE = bytes(HASH_SIZE)
 """`previous` of the first entry of a chain."""
 
+EPOCH_SIZE = 16
+FIRST_EPOCH = bytes(EPOCH_SIZE)
+"""The epoch of a log that was never restored."""
+
+
+class Restored(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """That a log goes on from a backup: which epoch began at `at`, and after which number of this chain.
+
+    `epoch` is random: who is restored twice from one backup does not know what it said in between. It is not zeros,
+    which stand for a log that was never restored (`epoch_of`).
+    """
+
+    epoch: Bytes16
+    at: Millis
+    after: U63
+
+    def __post_init__(self) -> None:
+        if self.epoch == FIRST_EPOCH:
+            raise ValueError("an epoch of zeros is that of a log that was never restored")
+
 
 class ReadingEntry(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="reading/1"
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="reading/2"
 ):
     """One look: who, in which role, for what purpose, at which items, and how it ended.
 
-    `person` is the organisation's own id of a person; `at` its clock. Raises ValueError for a number below 1, and
-    for a first entry that names one before it (or a later one that does not).
+    `person` is the organisation's own id of a person; `at` its clock. Raises ValueError for a number below 1, for a
+    first entry that names one before it (or a later one that does not), and for a number that its epoch does not reach.
     """
 
     organisation: PartyField
@@ -66,10 +93,13 @@ class ReadingEntry(
     disclosure: TransactionIdField | None
     items: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=ITEMS_MAX)]
     outcome: Outcome
+    restored: Restored | None
 
     def __post_init__(self) -> None:
         if not self.number:
             raise ValueError("entries of a chain are numbered from 1")
+        if self.number <= after_of(self.restored):
+            raise ValueError("a restored log numbers its entries after what it kept")
         if (self.number == 1) != (self.previous == NOTHING_BEFORE):
             raise ValueError("the first entry of a chain, and no other, has nothing before it")
 
@@ -85,11 +115,12 @@ class ReportedReading(
 
 
 class DailyHead(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="reading-head/1"
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="reading-head/2"
 ):
     """How far a chain went at `at`; also said when nobody read, so that a dropped last entry contradicts it.
 
-    `number` 0 and `digest` of zeros for a chain without entries. `day` counts from 1970-01-01 UTC.
+    `number` 0 and `digest` of zeros for a chain without entries. `day` counts from 1970-01-01 UTC. Raises ValueError
+    for a number that the epoch began after.
     """
 
     network: Bytes32
@@ -99,6 +130,11 @@ class DailyHead(
     digest: Bytes32
     day: U32
     at: Millis
+    restored: Restored | None
+
+    def __post_init__(self) -> None:
+        if self.number < after_of(self.restored):
+            raise ValueError("a restored chain is no shorter than what it kept")
 
 
 class SignedHead(
@@ -143,6 +179,15 @@ class ChainHead(NamedTuple):
 EMPTY_CHAIN = ChainHead(0, NOTHING_BEFORE)
 
 
+class Entered(Protocol):
+    """An entry and its digest: verified, or as somebody keeps it who has verified it."""
+
+    @property
+    def entry(self) -> ReadingEntry: ...
+    @property
+    def digest(self) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedReading:
     """Proof, carried as a type, that an organisation's signed log holds `entry` (`verify_reading`)."""
@@ -151,6 +196,15 @@ class VerifiedReading:
     digest: bytes
     salt: bytes
     place: ProvenLeaf
+
+
+def epoch_of(restored: Restored | None) -> bytes:
+    return FIRST_EPOCH if restored is None else restored.epoch
+
+
+def after_of(restored: Restored | None) -> int:
+    """Return the number after which an epoch goes on in a chain; 0 for a log that was never restored."""
+    return 0 if restored is None else restored.after
 
 
 def chain_id(secret: bytes, subject: bytes) -> bytes:
@@ -178,21 +232,25 @@ def item_hash(salt: bytes, commitment: bytes) -> bytes:
     return tagged_hash("reading-item", salt, commitment)
 
 
-def origin_of(party: Party) -> str:
-    """Return the name of a member's reading log, as its checkpoints bear it."""
-    return f"{party}/readings"
+def origin_of(party: Party, epoch: bytes = FIRST_EPOCH) -> str:
+    """Return the name of a member's reading log in an epoch, as its checkpoints bear it.
+
+    The log of a later epoch begins with all that the backup held, and goes on under this name: so nobody who was
+    restored signs a second version of a log.
+    """
+    return f"{party}/readings" + ("" if epoch == FIRST_EPOCH else f"/{epoch.hex()}")
 
 
-def reading_logs_of(member: Member, at: int) -> tuple[LogKeys, ...]:
-    """Return the reading log of a member, once for each key that may vouch for an entry of `at`; no cosigner."""
-    origin = origin_of(member.party)
+def reading_logs_of(member: Member, at: int, origin: str | None = None) -> tuple[LogKeys, ...]:
+    """Return a reading log of a member, once for each key that may vouch for an entry of `at`; no cosigner."""
+    name = origin_of(member.party) if origin is None else origin
     return tuple(
-        LogKeys(origin, NoteKey(origin, ED25519, raw), None) for raw in member.reading_log_keys(at)
+        LogKeys(name, NoteKey(name, ED25519, raw), None) for raw in member.reading_log_keys(at)
     )
 
 
 def verify_reading(reported: ReportedReading, member: Member) -> VerifiedReading:
-    """Return the entry if the member's signed log holds it and it is of that member.
+    """Return the entry if a signed log of the member, of any epoch, holds it and it is of that member.
 
     Raises MalformedBytes, OverLimit, InvalidSignature, InvalidProof.
     """
@@ -200,8 +258,9 @@ def verify_reading(reported: ReportedReading, member: Member) -> VerifiedReading
     if entry.organisation != member.party:
         raise InvalidSignature("reading-log entry", "of another organisation than its log")
     digest = entry_digest(reported.salt, reported.body)
+    origin = _origin_in(reported.proof, member.party)
     refused = InvalidSignature("reading-log entry", "its organisation had no log key at that time")
-    for keys in reading_logs_of(member, entry.at):
+    for keys in reading_logs_of(member, entry.at, origin):
         try:
             place = verify_proof(reported.proof, leaf_of(digest), keys)
         except InvalidSignature as by_another:
@@ -209,6 +268,38 @@ def verify_reading(reported: ReportedReading, member: Member) -> VerifiedReading
         else:
             return VerifiedReading(entry, digest, reported.salt, place)
     raise refused
+
+
+def _origin_in(proof: str, party: Party) -> str:
+    """Return the name of the log that a proof is of, if it is one of this member's reading logs."""
+    origin = Checkpoint.parse(parse_note(read_proof(proof).note).text).origin
+    first = origin_of(party)
+    if origin != first and _EPOCH.fullmatch(origin.removeprefix(first)) is None:
+        raise InvalidSignature("reading-log entry", "in no reading log of its organisation")
+    return origin
+
+
+def contradict(one: Entered, other: Entered) -> bool:
+    """Whether no log could hold both of an organisation's entries: these two alone prove that it keeps two versions.
+
+    Entries of two epochs never do: what came before a restore may have been lost with it.
+    """
+    a, b = one.entry, other.entry
+    if a.organisation != b.organisation or one.digest == other.digest:
+        return False
+    if a.chain != b.chain:
+        return a.disclosure is not None and a.disclosure == b.disclosure and _one_epoch(a, b)
+    if not _one_epoch(a, b):
+        return False
+    if a.restored != b.restored or a.disclosure != b.disclosure or a.number == b.number:
+        return True
+    before, behind = (one, other) if a.number < b.number else (other, one)
+    follows = before.entry.number + 1 == behind.entry.number
+    return follows and behind.entry.previous != before.digest
+
+
+def _one_epoch(a: ReadingEntry, b: ReadingEntry) -> bool:
+    return epoch_of(a.restored) == epoch_of(b.restored)
 
 
 def follow(known: ChainHead, reading: VerifiedReading) -> ChainHead:

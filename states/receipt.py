@@ -12,6 +12,8 @@ from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from states.checkpoint import Checkpoint, LogKeys, VerifiedCheckpoint, parse_decimal
 from states.crypto.hashes import HASH_SIZE
 from states.crypto.merkle import leaf_hash, verify_inclusion
@@ -31,8 +33,7 @@ _TIME_SIZE, _COUNT_SIZE = 8, 2
 _FIXED_SIZE = 1 + _TIME_SIZE + _COUNT_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True):
     """What a notary committed: a transaction, when (ms since 1970 UTC), and what it consumed.
 
     Raises ValueError for an id or nullifier not of 32 bytes, for a time beyond 2^63 - 1, for more
@@ -88,8 +89,7 @@ def _entry(transaction: bytes, extra: bytes) -> LogEntry:
         raise MalformedBytes("log entry", str(refused)) from refused
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """A receipt taken apart, of which nothing has been verified."""
 
     extra: bytes

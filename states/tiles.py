@@ -11,7 +11,6 @@ from typing import NamedTuple
 from states.crypto.hashes import HASH_SIZE
 from states.crypto.merkle import (
     EMPTY_ROOT,
-    SIZE_MAX,
     TILE_HEIGHT,
     TILE_WIDTH,
     consistency_spans,
@@ -20,6 +19,7 @@ from states.crypto.merkle import (
     root_of,
     split_hashes,
 )
+from states.crypto.proof_program import SIZE_MAX
 from states.errors import InvalidProof, MalformedBytes, OverLimit
 
 ENTRY_BYTES_MAX = 65_535

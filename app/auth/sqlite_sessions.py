@@ -1,6 +1,8 @@
 """Sessions in an SQLite table, so that a restart signs nobody out and a revocation outlives it."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from app.auth.sessions import SESSIONS_PER_USER_MAX, Role, Session
@@ -21,11 +23,14 @@ CREATE INDEX IF NOT EXISTS session_expiry ON session (expires_us);
 """
 
 
+REMEMBERED = 4_096  # sessions
+
+
 class SqliteSessions:
     """Sessions in `connection`, which this store alone uses; durable when a method returns.
 
-    The connection is used from one thread: the event loop's. A look-up is one indexed read of
-    microseconds.
+    The connection is used from one thread: the event loop's. Nobody else writes the table, so what was found is
+    remembered until the next write.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -33,6 +38,7 @@ class SqliteSessions:
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(_SCHEMA)
         self._connection = connection
+        self._found: dict[bytes, Session] = {}
 
     def put(self, token_hash: bytes, session: Session) -> None:
         row = (
@@ -45,7 +51,7 @@ class SqliteSessions:
             _microseconds(session.issued),
             _microseconds(session.expires),
         )
-        with self._connection:
+        with self._writing():
             self._connection.execute(
                 "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
             )
@@ -56,6 +62,16 @@ class SqliteSessions:
             )
 
     def get(self, token_hash: bytes) -> Session | None:
+        known = self._found.get(token_hash)
+        if known is None:
+            known = self._read(token_hash)
+            if known is not None:
+                if len(self._found) >= REMEMBERED:
+                    self._found.clear()
+                self._found[token_hash] = known
+        return known
+
+    def _read(self, token_hash: bytes) -> Session | None:
         row = self._connection.execute(
             "SELECT session_id, user_id, role, person_id, organisation, issued_us, expires_us"
             " FROM session WHERE token_hash = ?",
@@ -74,16 +90,25 @@ class SqliteSessions:
             expires=_instant(expires_us),
         )
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Commit, and forget what was found; it is read anew."""
+        try:
+            with self._connection:
+                yield
+        finally:
+            self._found.clear()
+
     def revoke(self, token_hash: bytes) -> None:
-        with self._connection:
+        with self._writing():
             self._connection.execute("DELETE FROM session WHERE token_hash = ?", (token_hash,))
 
     def revoke_user(self, user_id: str) -> None:
-        with self._connection:
+        with self._writing():
             self._connection.execute("DELETE FROM session WHERE user_id = ?", (user_id,))
 
     def sweep(self, now: datetime) -> None:
-        with self._connection:
+        with self._writing():
             self._connection.execute(
                 "DELETE FROM session WHERE expires_us <= ?", (_microseconds(now),)
             )

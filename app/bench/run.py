@@ -37,7 +37,7 @@ BENCHES: dict[str, Bench] = {
     "flows": lambda yardstick, _: measure_flow_steps(yardstick),
     "finality": lambda yardstick, _: measure_finality(yardstick),
     "publication": lambda yardstick, _: measure_publication(yardstick),
-    "grants": lambda yardstick, _: measure_grants(yardstick),
+    "grants": lambda _yardstick, _: measure_grants(),
     "resting": lambda yardstick, _: measure_resting(yardstick),
     "document": lambda yardstick, _: measure_document(yardstick),
 }

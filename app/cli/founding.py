@@ -11,7 +11,9 @@ from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, printable, say, show_json
 from app.cli.places import passphrase_of, require_private
 from app.config import usual_folders
+from app.names import name_flaw
 from app.network.bootstrap import Terms, announce, countersign, publish_first, read_request
+from app.network.errors import naming
 from app.network.folder import MapFolder, member_file, removal_file
 from app.network.founding_key import create_founding_key, open_founding_key
 from app.network.network_map import NetworkMap
@@ -26,7 +28,6 @@ FOUNDING, OPERATOR = "founding.key", "operator.key"
 TRUST_FILE = "network.pub"
 FOUNDING_PASSPHRASE = "CARECORD_FOUNDING_PASSPHRASE"  # noqa: S105 - the name of the variable
 OPERATOR_PASSPHRASE = "CARECORD_OPERATOR_PASSPHRASE"  # noqa: S105 - as above
-NAME_CHARS_MAX = 128  # of a network or an organisation
 DAY_MS = 86_400_000
 ANNOUNCED_MS = 2 * DAY_MS  # a day and what it takes to carry the file to a member
 
@@ -51,9 +52,8 @@ def init(
     Passphrases: CARECORD_FOUNDING_PASSPHRASE and CARECORD_OPERATOR_PASSPHRASE (or …_FILE), or asked for. Keep
     founding.key on a medium that is not in the machine.
     """
-    if not name.strip() or not name.isprintable() or len(name) > NAME_CHARS_MAX:
-        words = f"--name is printable text, not blank, of at most {NAME_CHARS_MAX} characters"
-        raise CommandFailed(Exit.USAGE, words)
+    if flaw := name_flaw(name):
+        raise CommandFailed(Exit.USAGE, f"--name is no name: {flaw}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_private(folder)
     founding = create_founding_key(
@@ -143,7 +143,8 @@ def countersign_request(
     """
     trust, known = opened(folder)
     data = request.read_bytes()
-    member, _ = read_request(data, trust.network)
+    with naming(request):
+        member, _ = read_request(data, trust.network)
     typer.echo(
         printable(f"{member.name} ({member.kind}), serial {member.serial}\n{member.party}\n")
         + printable(f"reached at {', '.join(member.endpoints) or 'no address: it dials others'}"),
@@ -151,7 +152,8 @@ def countersign_request(
     )
     if not yes:
         typer.confirm("Is that what the organisation said?", abort=True, err=True)
-    countersign(data, _operator(folder), known)
+    with naming(request):
+        countersign(data, _operator(folder), known)
     _told(folder, member_file(Party(member.party)), "entry", as_json=as_json)
 
 
@@ -177,7 +179,8 @@ def opened(folder: Path) -> tuple[Trust, NetworkMap]:
 
 
 def _notary_in(path: Path, trust: Trust) -> NotaryInfo:
-    _, info = read_request(path.read_bytes(), trust.network)
+    with naming(path):
+        _, info = read_request(path.read_bytes(), trust.network)
     if info is None:
         raise CommandFailed(Exit.USAGE, f"{path} is the request of a member that is no notary")
     return info

@@ -12,12 +12,13 @@ import typer
 
 from app.blobs.disk import Disk
 from app.cli.exits import CommandFailed, Exit
-from app.cli.founding import FOUNDING_PASSPHRASE, NAME_CHARS_MAX, TRUST_FILE, opened
+from app.cli.founding import FOUNDING_PASSPHRASE, TRUST_FILE, opened
 from app.cli.output import AsJson, say, show_json, show_table
 from app.cli.places import Folder, keys_in, load, map_in, owned, party_in, passphrase_of
 from app.config import KINDS, LOG_ORIGIN, PASSPHRASE, NodeConfig, make_folders, usual_folders
 from app.keystore.file import FileKeyStore
 from app.keystore.keys import NodeKey
+from app.names import name_flaw
 from app.network import bootstrap, entries
 from app.network.bootstrap import FOUNDING_FILE, REQUEST_FILE, TLS_FILE, Passphrases, request_entry
 from app.network.entries import Profile
@@ -76,12 +77,12 @@ class Which(StrEnum):
 def _wrong(profile: Profile, http_port: int, listen: str) -> str:
     """Return what is wrong with a request for a node, or nothing."""
     name, log, endpoint = profile.name, profile.log, _port(profile.endpoints[0])
-    fits = name.strip() and name.isprintable() and len(name) <= NAME_CHARS_MAX
+    flaw = name_flaw(name)
     checks = (
         (profile.kind in KINDS, "--kind is one of " + ", ".join(KINDS)),
         ((profile.kind == "notary") is bool(log), "--log is given for a notary, and no other kind"),
         (not log or re.fullmatch(LOG_ORIGIN, log), "--log is a name, as in notary.example/log"),
-        (fits, f"--name is printable text, not blank, of at most {NAME_CHARS_MAX} characters"),
+        (not flaw, f"--name is no name: {flaw}"),
         (endpoint, f"--endpoint is host:port, the port from 1 to {PORT_MAX}"),
         (_is_address(listen), "--listen is an IP address of this machine"),
         (0 < http_port <= PORT_MAX, f"--http-port is from 1 to {PORT_MAX}"),
@@ -154,6 +155,9 @@ def admit(
         for path in files
         for each in (sorted(path.glob("*.signed")) if path.is_dir() else [path])
     ]
+    if not found:
+        places = ", ".join(map(str, files))
+        raise CommandFailed(Exit.USAGE, f"no file of a map (*.signed) lies in {places}")
     with owned(config):
         count = bootstrap.admit(map_in(config), *found)
     say(f"{count} new of {len(found)} files")
@@ -260,7 +264,8 @@ def show(
         for m in shown.members
     ]
     title = f"{shown.name}, parameters {shown.version}, network {shown.network}"
-    show_table(title, [("name", "kind", "reached at", "serial", "member", "DID"), *rows])
+    heading = ("name", "kind", "reached at", "serial", "member", "DID")
+    show_table(title, [heading, *rows], wraps=False)  # a DID is there to be copied
 
 
 def _shown(known: NetworkMap) -> ShownMap:

@@ -8,6 +8,7 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+LINE_CHARS_MAX = 100_000
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -25,8 +26,11 @@ def show_json(value: msgspec.Struct | Sequence[msgspec.Struct]) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
-def show_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
-    """Print a table; the first row is its heading. Texts of others are shown, never read as markup."""
+def show_table(title: str, rows: Sequence[tuple[str, ...]], *, wraps: bool = True) -> None:
+    """Print a table; the first row is its heading. Texts of others are shown, never read as markup.
+
+    What is there to be copied does not wrap: a row is one line, however narrow the terminal.
+    """
     from rich.console import Console  # noqa: PLC0415 - a node that only serves needs no tables
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -37,7 +41,7 @@ def show_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
         table.add_column(name, overflow="fold")
     for row in body:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    Console().print(table)
+    (Console() if wraps else Console(width=LINE_CHARS_MAX)).print(table)
 
 
 def printable(text: str) -> str:

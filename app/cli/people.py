@@ -15,8 +15,10 @@ from app.auth.users import User
 from app.auth.users_file import USERS_FILE, load_users, save_users
 from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, say, show_json, show_table
-from app.cli.places import Folder, keys_in, load, owned, party_in, passphrase_of
+from app.cli.places import Folder, keys_in, load, owned, party_in, passphrase_of, unlocked
 from app.config import NodeConfig
+from app.names import name_flaw
+from states.subjects.codes import ROLES
 
 PASSWORD = "CARECORD_PASSWORD"  # noqa: S105 - the name of the variable
 PERSON_BYTES = 16
@@ -82,7 +84,7 @@ def add_user(
     ] = False,
 ) -> None:
     """Add a user. The password comes from CARECORD_PASSWORD, its _FILE, or is asked for; it is kept as Argon2id."""
-    config = load(folder)
+    config = unlocked(folder)
     if role in {RoleName.CLINICIAN, RoleName.PATIENT} and not person:
         raise CommandFailed(Exit.USAGE, f"a {role.value} needs --person")
     if role is RoleName.PATIENT and config.kind != "agent":
@@ -91,6 +93,8 @@ def add_user(
     path = _file(config)
     known = _users(path)
     name = unicodedata.normalize("NFC", user)
+    if flaw := name_flaw(name):
+        raise CommandFailed(Exit.USAGE, f"no name to sign in with: {flaw}")
     others = [each for each in known if each.user_id != name]
     if len(others) != len(known) and not replace:
         raise CommandFailed(Exit.USAGE, f"there is a user {name}; --replace gives other values")
@@ -108,18 +112,19 @@ def add_user(
 @users.command("list")
 def list_users(folder: Folder, *, as_json: AsJson = False) -> None:
     """List the users of a node."""
-    found = [ShownUser(u.user_id, u.role.value, u.person_id) for u in _users(_file(load(folder)))]
+    config = unlocked(folder)
+    found = [ShownUser(u.user_id, u.role.value, u.person_id) for u in _users(_file(config))]
     if as_json:
         show_json(found)
         return
     rows = [("user", "role", "person"), *((u.user, u.role, u.person or "") for u in found)]
-    show_table("Users", rows)
+    show_table("Users", rows, wraps=False)
 
 
 @users.command("remove")
 def remove_user(folder: Folder, user: UserId) -> None:
     """Remove a user; open sessions end with the next request."""
-    path = _file(load(folder))
+    path = _file(unlocked(folder))
     known = _users(path)
     name = unicodedata.normalize("NFC", user)
     left = [each for each in known if each.user_id != name]
@@ -133,7 +138,7 @@ def remove_user(folder: Folder, user: UserId) -> None:
 def add_practitioner(
     folder: Folder,
     name: Annotated[str, typer.Option(help="As the organisation names the person to others.")],
-    role: Annotated[str, typer.Option(help="Role code, such as clinician.")] = "clinician",
+    role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")] = "clinician",
     person: Annotated[
         str | None, typer.Option(help="32 hex digits; drawn where none are given.")
     ] = None,
@@ -142,8 +147,10 @@ def add_practitioner(
 ) -> None:
     """Enter somebody in the staff directory, or change the entry of --person. The node may run meanwhile."""
     config = load(folder)
-    if not name.strip() or not name.isprintable():
-        raise CommandFailed(Exit.USAGE, "--name is printable text, and not blank")
+    if flaw := name_flaw(name):
+        raise CommandFailed(Exit.USAGE, f"--name is no name: {flaw}")
+    if role not in ROLES:
+        raise CommandFailed(Exit.USAGE, f"--role is one of: {', '.join(ROLES)}")
     drawn = os.urandom(PERSON_BYTES) if person is None else _person(person)
     _enter(config, drawn, name, role)
     added = AddedPractitioner(drawn.hex(), name, role)

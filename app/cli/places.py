@@ -36,6 +36,16 @@ def load(folder: Path) -> NodeConfig:
     return config
 
 
+def unlocked(folder: Path) -> NodeConfig:
+    """Read a node's configuration for who has the passphrase of its keys; raises what `load` does, and WrongPassphrase.
+
+    For what needs no key: who may sign in is decided by who could run the node.
+    """
+    config = load(folder)
+    keys_in(config)
+    return config
+
+
 def require_private(folder: Path) -> None:
     """Raise CommandFailed unless the folder is there and its owner's alone."""
     try:

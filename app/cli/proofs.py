@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from app.cli import mistaken
 from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, say, show_json, warn
 
@@ -46,7 +47,7 @@ def verify(
 
     Exit code 1 where it does not verify.
     """
-    from states.bundle import BundleRefused, verify_bundle  # noqa: PLC0415
+    from states.bundle import BundleRefused, Check, verify_bundle  # noqa: PLC0415
     from states.errors import LedgerError  # noqa: PLC0415
     from states.trust import read_trust  # noqa: PLC0415
 
@@ -54,10 +55,14 @@ def verify(
         pinned = read_trust(_read(trust, 4_096).decode("utf-8", "replace"))
     except LedgerError as refused:
         raise CommandFailed(Exit.USAGE, f"{trust} is no trust file: {refused}") from refused
+    data = _read(bundle, BUNDLE_BYTES_MAX)
     try:
-        found = verify_bundle(_read(bundle, BUNDLE_BYTES_MAX), pinned)
+        found = verify_bundle(data, pinned)
     except BundleRefused as refused:
-        _show(VerifyReport(verified=False, refused=str(refused)), as_json=as_json)
+        words = str(refused)
+        if refused.check is Check.READABLE:
+            words = f"{words}. {mistaken.told(data)}"
+        _show(VerifyReport(verified=False, refused=words), as_json=as_json)
         raise typer.Exit(Exit.FAILED) from refused
     steps = tuple(VerifiedStep(each.step, each.said) for each in found.steps)
     report = VerifyReport(

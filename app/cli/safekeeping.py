@@ -128,7 +128,7 @@ def audit(folder: Folder, *, as_json: AsJson = False) -> None:
         show_json(report)
     elif report.findings:
         rows = [(f.where, f.row, f.why, f.expected) for f in report.findings]
-        show_table("Findings", [("where", "row", "why", "expected"), *rows])
+        show_table("Findings", [("where", "row", "why", "expected"), *rows], wraps=False)
     else:
         say(f"{report.size} transactions, and nothing that the notary did not write")
     raise typer.Exit(Exit.FAILED if report.findings else Exit.OK)

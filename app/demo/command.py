@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.config import usual_folders
 from app.demo.performance import PROCESSES, FolderRefused, Options, perform
 from app.demo.processes import NodeFailed
 from app.demo.story import STEPS
 from app.demo.telling import Teller
-from app.operations.ownership import FolderOwned, owning
+from app.operations.ownership import FolderOwned, owner_of, owning
 
 FOLDER = Path(".carecord") / "demo"
 EVERY = tuple(f"{step.name}:{process}" for process in PROCESSES for step in STEPS)
@@ -24,16 +25,35 @@ def main(arguments: Sequence[str]) -> int:
     teller = Teller(quiet=options.as_json)
     try:
         options.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with owning(options.folder.parent):
+        with owning(options.folder.parent, f"{options.folder.name}.lock"):
             return asyncio.run(_run(options, teller))
     except KeyboardInterrupt:  # pressed before or after the story; the nodes have stopped
         return PASSED if teller.passed else FAILED
-    except (FolderOwned, FolderRefused) as refused:
+    except FolderOwned as owned:
+        sys.stderr.write(f"{running(options.folder, owned.owner)}\n")
+        return USAGE
+    except FolderRefused as refused:
         sys.stderr.write(f"{refused}\n")
         return USAGE
     except NodeFailed as failed:
         sys.stderr.write(f"{failed}\n")
         return FAILED
+
+
+def running(folder: Path, owner: int | None) -> str:
+    """Return what to say of a demonstration that runs in `folder` as process `owner`: which, and what can be done."""
+    nodes = [
+        f"{key} {pid}"
+        for key in PROCESSES
+        if (pid := owner_of(usual_folders(folder / key).keys)) is not None
+    ]
+    itself = "" if owner is None else f" as process {owner}"
+    end = "" if owner is None else f" or by: kill {owner}"
+    return (
+        f"A demonstration runs in {folder}{itself}; its nodes: {', '.join(nodes) or 'none yet'}.\n"
+        f"End it with Ctrl-C where it was started{end}. Or tell another one beside it: "
+        f"carecord demo --folder {folder.with_name(folder.name + '-2')}"
+    )
 
 
 async def _run(options: Options, teller: Teller) -> int:

@@ -14,7 +14,7 @@ from app.demo.client import ApiRefused, Client, NoAnswer, Variables
 from app.demo.loading import Chart, Told, enrol, publish
 from app.demo.operations import FlowFailed, Refusal, done
 from app.demo.proofs import Proofs
-from app.demo.town import HALE, REED, STONE, Town
+from app.demo.town import AUDITOR, HALE, REED, STONE, Town
 
 PURPOSE = "TREAT"
 PATIENTS_PURPOSE = "PATRQT"
@@ -189,6 +189,8 @@ async def _notarised(tale: Tale) -> list[Finding]:
     notary = "" if transaction.notary is None else transaction.notary.name
     receipt = "" if transaction.body is None else transaction.body.receipt
     tale.tell(f"It is entry {transaction.log_index} of the notary's log.")
+    auditor = tale.town.client(HALE.node, AUDITOR)
+    listed, private = await views.audited(auditor, transaction.transaction_id)
     return [
         yes("the notary's receipt is there", receipt.startswith("c2sp.org/tlog-proof@")),
         same("it is the network's notary", tale.town.network.notary.title, notary),
@@ -197,6 +199,8 @@ async def _notarised(tale: Tale) -> list[Finding]:
             tale.made.transaction_id,
             transaction.transaction_id,
         ),
+        yes("an auditor of Mercy finds it as well", listed),
+        same("and no record or patient", 0, private),
     ]
 
 

@@ -11,6 +11,7 @@ from app.demo.people import Person, Registry
 from app.demo.processes import Processes
 
 CLINICIAN = "clinician"
+AUDITOR = "auditor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Town:
 def settle_patients(
     network: DemoNetwork, registry: Registry, named: Sequence[tuple[str, str]]
 ) -> list[Person]:
-    """Make patients and operators, while nothing runs; return all who can sign in once it does."""
+    """Make patients and those who run and watch nodes, while nothing runs; return all who can sign in once it does."""
     people = registry.new_patients(network.member("agent"), named)
     for node in network.members:
         title = node.title
@@ -84,6 +85,7 @@ def settle_patients(
         if node.kind != "agent":
             office = f"privacy officer of {title}"
             here.append(registry.person(node, "privacy", office, Role.PRIVACY_OFFICER))
+            here.append(registry.person(node, AUDITOR, f"auditor of {title}", Role.AUDITOR))
         registry.admit(here)
         people += here
     return people

@@ -122,6 +122,33 @@ async def disclosed_by(client: Client, transaction: str) -> Disclosure:
     return next(each for each in seen.disclosures.nodes if each.transaction_id == transaction)
 
 
+class _Numbered(Part, frozen=True):
+    transaction_id: str
+
+
+class _Transactions(Part, frozen=True):
+    nodes: tuple[_Numbered, ...]
+
+
+class _Things(Part, frozen=True):
+    nodes: tuple[Thing, ...]
+
+
+class _Audited(Part, frozen=True):
+    transactions: _Transactions
+    records: _Things
+    patients: _Things
+
+
+async def audited(client: Client, transaction: str) -> tuple[bool, int]:
+    """Return whether an auditor's node shows her a transaction among its newest, and how many records and patients."""
+    text = """query Audit { transactions(first: 50) { nodes { transactionId } }
+      records(first: 5, status: ALL) { nodes { id } } patients(first: 5) { nodes { id } } }"""
+    seen = await client.ask(text, {}, _Audited)
+    listed = {each.transaction_id for each in seen.transactions.nodes}
+    return transaction in listed, len(seen.records.nodes) + len(seen.patients.nodes)
+
+
 class LookedAt(Part, frozen=True):
     """A record that was looked at."""
 

@@ -1,7 +1,7 @@
 """What the server shell gives to the domain for each operation, and what it asks back."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -28,7 +28,7 @@ class RequestContext(Protocol):
         """
 
 
-MakeContext: TypeAlias = Callable[[Caller], AbstractAsyncContextManager[RequestContext]]
+MakeContext: TypeAlias = Callable[[Caller], AbstractContextManager[RequestContext]]
 """Opened before each operation and before **each event** of a subscription, closed after it: a
 fresh ledger sequence number, a fresh look at consent, a place to give back a database snapshot. A
 subscription's source has one of its own, open as long as the stream: it should hold no snapshot."""

@@ -10,7 +10,6 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
-    Coroutine,
     Mapping,
 )
 from contextlib import aclosing
@@ -147,7 +146,7 @@ class Engine:
     async def run(self, prepared: Prepared, caller: Caller) -> Answer:
         """Execute a query or a mutation."""
         assert prepared.kind is not OperationType.SUBSCRIPTION, "subscriptions are streamed"
-        return await self._within_time(prepared, self._run(prepared, caller, None))
+        return await self._run(prepared, caller, None)
 
     async def stream(
         self, prepared: Prepared, caller: Callable[[], Caller | None]
@@ -162,7 +161,7 @@ class Engine:
             yield self._ended(prepared)
             return
         try:
-            async with self._make_context(signed_in) as context:
+            with self._make_context(signed_in) as context:
                 source = await self._source(prepared, context)
                 if isinstance(source, Answer):
                     yield source
@@ -185,18 +184,16 @@ class Engine:
                 if signed_in is None:
                     yield self._ended(prepared)
                     return
-                yield await self._within_time(prepared, self._run(prepared, signed_in, event))
+                yield await self._run(prepared, signed_in, event)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
-    async def _within_time(
-        self, prepared: Prepared, running: Coroutine[None, None, Answer]
-    ) -> Answer:
+    async def _run(self, prepared: Prepared, caller: Caller, event: object) -> Answer:
         try:
-            async with asyncio.timeout(self.limits.execution_seconds_max):
-                return await running
+            with self._make_context(caller) as context:
+                return await self._executed(prepared, context, event)
         except TimeoutError:
             refused = ApiError(
                 ErrorCode.REQUEST_TIMEOUT,
@@ -206,19 +203,22 @@ class Engine:
         except Exception as broken:  # noqa: BLE001  a context that can not be made, masked
             return self._broken(prepared, broken)
 
-    async def _run(self, prepared: Prepared, caller: Caller, event: object) -> Answer:
-        async with self._make_context(caller) as context:
-            executor = self._executor(prepared, context, event)
-            if isinstance(executor, Answer):
-                return executor
-            if prepared.kind is OperationType.SUBSCRIPTION:
-                running = execute_subscription_event(executor)
-            else:
-                running = execute_root_selection_set(executor)
-            result = await running if is_awaitable(running) else cast("ExecutionResult", running)
-            extensions = {**prepared.extensions, **context.extensions()}
-            errors = tuple(self._field_error(error) for error in result.errors or ())
-            return Answer(executed=True, data=result.data, errors=errors, extensions=extensions)
+    async def _executed(self, prepared: Prepared, context: RequestContext, event: object) -> Answer:
+        executor = self._executor(prepared, context, event)
+        if isinstance(executor, Answer):
+            return executor
+        if prepared.kind is OperationType.SUBSCRIPTION:
+            running = execute_subscription_event(executor)
+        else:
+            running = execute_root_selection_set(executor)
+        if is_awaitable(running):  # else it is done, and no timer could have stopped it
+            async with asyncio.timeout(self.limits.execution_seconds_max):
+                result = await running
+        else:
+            result = cast("ExecutionResult", running)
+        extensions = {**prepared.extensions, **context.extensions()}
+        errors = tuple(self._field_error(error) for error in result.errors or ())
+        return Answer(executed=True, data=result.data, errors=errors, extensions=extensions)
 
     async def _source(
         self, prepared: Prepared, context: RequestContext

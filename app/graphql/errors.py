@@ -16,6 +16,8 @@ from typing import TypeAlias
 import strawberry
 from graphql import GraphQLError
 
+from app.graphql.enums import documented
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 logger = logging.getLogger(__name__)
@@ -23,15 +25,31 @@ logger = logging.getLogger(__name__)
 ERROR_ID_BYTES = 9  # twelve base64 letters would do too; hex is easier to read out on the telephone
 
 
-@strawberry.enum(description="Why something was refused; stable, for programs.")
+@documented(
+    "Why something was refused; stable, for programs.",
+    {
+        "UNAUTHENTICATED": "Nobody is signed in, or the session has ended.",
+        "FORBIDDEN": "Your role does not do or see this at all.",
+        "CONSENT_EXPIRED": "What permitted it has ended while it was read or followed.",
+        "NOT_FOUND": "There is no such thing, or none for you: which of the two is not told.",
+        "BAD_USER_INPUT": "An argument or a field of the input is not as it must be; ask otherwise.",
+        "CONFLICT": "What it is about does not allow it any more. Look, then ask again.",
+        "IDEMPOTENCY_KEY_REUSED": "The key stands for another request of yours; draw a new one.",
+        "THROTTLED": "You asked too much in too short a time; `retryAfterSeconds` says how long to wait.",
+        "LIMIT_EXCEEDED": "The request is larger than a limit of `serviceLimits`.",
+        "REQUEST_TIMEOUT": "It took longer than a request may; what it started goes on.",
+        "RESUME_REQUIRED": "The stream cannot go on from there; `cursor` is where it can.",
+        "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
+        "GRAPHQL_VALIDATION_FAILED": "The document does not fit the schema.",
+        "INTERNAL_SERVER_ERROR": "A fault of this node; its log has more under `errorId`.",
+    },
+)
 class ErrorCode(StrEnum):
     """The values of `extensions.code` and of `UserError.code`."""
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
-    CONSENT_REQUIRED = "CONSENT_REQUIRED"
     CONSENT_EXPIRED = "CONSENT_EXPIRED"
-    BREAK_GLASS_REQUIRED = "BREAK_GLASS_REQUIRED"
     NOT_FOUND = "NOT_FOUND"
     BAD_USER_INPUT = "BAD_USER_INPUT"
     CONFLICT = "CONFLICT"
@@ -40,7 +58,6 @@ class ErrorCode(StrEnum):
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     RESUME_REQUIRED = "RESUME_REQUIRED"
-    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
@@ -52,7 +69,7 @@ class UserError:
 
     code: ErrorCode = strawberry.field(description="Why, for programs.")
     field: list[str] = strawberry.field(
-        description="Path of the input field at fault, from `input` down; empty when none is."
+        description="Path of the input field at fault, from `input` down; `input` alone where no single field is."
     )
     message: str = strawberry.field(description="Why, for people. Not stable.")
 

@@ -4,9 +4,11 @@ names.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 HEADER_CHARS_MAX = 2_000
 ENTRIES_MAX = 50
+HEADERS_REMEMBERED = 64
 BY_NAME, BY_KIND, ANY, NOT_AT_ALL = 3, 2, 1, 0  # how closely a range names a media type
 
 
@@ -40,9 +42,14 @@ def accepted(header: str) -> MediaType | None:
     The highest quality wins, then the more exact range, then application/json. An event stream
     must be asked for by name: nobody wants one who says `*/*`.
     """
+    return _accepted(header[:HEADER_CHARS_MAX])
+
+
+@lru_cache(HEADERS_REMEMBERED)
+def _accepted(header: str) -> MediaType | None:
     if not header.strip():
         return MediaType.JSON
-    ranges = _ranges(header[:HEADER_CHARS_MAX])
+    ranges = _ranges(header)
     best: tuple[float, int, int] | None = None
     chosen = None
     for preference, media in enumerate(MediaType):

@@ -38,10 +38,11 @@ def _parse_datetime(value: object) -> datetime:
         raise GraphQLError("a DateTime names a moment of the calendar") from refused
 
 
-def _show_datetime(value: datetime) -> str:
+def show_datetime(value: datetime) -> str:
+    """Return the one form in which every moment leaves: UTC, to the millisecond, with Z."""
     if value.tzinfo is None:
         raise ValueError("a moment without a time zone is none")
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _parse_uint53(value: object) -> int:
@@ -87,9 +88,9 @@ def _show_digest(value: bytes) -> str:
 SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A moment, in UTC, as in RFC 3339.",
+        description="A moment as in RFC 3339. Answers have it in UTC, to the millisecond: 2026-11-22T17:19:00.479Z.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-        serialize=_show_datetime,
+        serialize=show_datetime,
         parse_value=_parse_datetime,
     ),
     UInt53: strawberry.scalar(
@@ -115,7 +116,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Digest: strawberry.scalar(
         name="Digest",
-        description="A SHA-256 digest: 64 hexadecimal digits in lower case.",
+        description="32 bytes, a SHA-256 digest or a key: 64 hexadecimal digits in lower case.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc4648#section-8",
         serialize=_show_digest,
         parse_value=_parse_digest,

@@ -19,7 +19,7 @@ from app.keystore.file import create_key_store
 from app.keystore.keys import KeyStore
 from app.keystore.sealed_file import COST, KdfCost
 from app.network.entries import Profile, first_entry, notary_info, public_keys
-from app.network.errors import MapRefused, MapRule
+from app.network.errors import MapRefused, MapRule, naming
 from app.network.founding_key import create_founding_key
 from app.network.network_map import NetworkMap
 from app.transport.certificate import new_tls_key
@@ -258,12 +258,20 @@ def recertify(entry: SignedMember, operator: Signer, network: bytes) -> bytes:
 def admit(known: NetworkMap, *files: Path) -> int:
     """Take signed files into a map, whatever each of them is; return how many were new.
 
-    Parameters before entries before removals, so the order of the files does not matter. Raises a LedgerError for
-    the first that is refused; those before it were taken.
+    Parameters before entries before removals, so the order of the files does not matter. Raises FileRefused for the
+    first that is refused; those before it were taken. Nothing is taken where a file is no part of a map at all.
     """
     takers = (known.take_parameters, known.take_member, known.take_removal)
-    parts = sorted((_rank(part), part) for part in (path.read_bytes() for path in files))
-    return sum(takers[rank](part) for rank, part in parts)
+    parts: list[tuple[int, bytes, Path]] = []
+    for path in files:
+        part = path.read_bytes()
+        with naming(path):
+            parts.append((_rank(part), part, path))
+    count = 0
+    for rank, part, path in sorted(parts):
+        with naming(path):
+            count += takers[rank](part)
+    return count
 
 
 _TAGS = (b"signed-params/1", b"signed-member/1", b"signed-removal/1")

@@ -1,5 +1,7 @@
 """Why a part of the network map was refused."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -30,6 +32,24 @@ class MapRefused(LedgerError):
         super().__init__(f"{what} breaks {rule.name}: {rule.value}")
         self.rule = rule
         self.what = what
+
+
+class FileRefused(LedgerError):
+    """A file that somebody brought is not what it should be, or is refused; `refused` says why."""
+
+    def __init__(self, path: Path, refused: LedgerError) -> None:
+        super().__init__(f"{path}: {refused}")
+        self.path = path
+        self.refused = refused
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Raise what is refused of a file's content with the file's name, as FileRefused."""
+    try:
+        yield
+    except LedgerError as refused:
+        raise FileRefused(path, refused) from refused
 
 
 class MapIncomplete(Exception):  # named for what is missing

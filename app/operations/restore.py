@@ -124,12 +124,14 @@ def begin_anew(
     And one for each custodian that disclosed something to this node: it opens nothing of it until that has answered.
     """
     # One transaction: a node with the new incarnation but without its questions would never ask; what peers send
-    # before it has asked must not be refused for what they have not brought yet; and what was closed since the backup
-    # must not be opened before it knows.
+    # before it has asked must not be refused for what they have not brought yet; what was closed since the backup must
+    # not be opened before it knows; and nothing is read here before the reading log knows that it gives its numbers
+    # anew.
     with transaction(db):
         incarnation = entropy(INCARNATION_BYTES)
         SqliteFlowStore(db).new_incarnation(incarnation)
         assembly = assemble()
+        assembly.readings.begin_epoch(db, assembly.given.clock())
         assembly.transfer_permits.withdraw_all(db)
         for peer in peers:
             key = f"recover {incarnation.hex()} {peer}"

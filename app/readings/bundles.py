@@ -2,21 +2,30 @@
 
 from collections.abc import Iterable, Mapping
 from sqlite3 import Connection
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import bindparam, select
 
 from app.readings import looks_statements as text
+from app.readings.chains import CONFLICTS_MAX, Mark
 from app.rows.tables import DisclosureRow, EnrolmentRow, RecordRow
 from app.storage.statements import sql, table_of
-from states.bundle import KNOWN, Bundle, BundleSubject
+from states.bundle import KNOWN
+from states.bundle_format import Bundle, BundleSubject
 from states.encoding import encode
 from states.errors import LedgerError
 from states.groups import Group
 from states.identity import Party
 from states.ledger import Data
 from states.parameters import SIGNED_PARAMETERS, parameters_id
-from states.reading import READING, ReportedReading, item_hash
+from states.reading import (
+    READING,
+    ReadingEntry,
+    ReportedReading,
+    contradict,
+    entry_digest,
+    item_hash,
+)
 from states.sealed import SEALED
 from states.signed import ProvenTransaction, SignedTransaction
 from states.subjects.disclosure import Item
@@ -24,6 +33,8 @@ from states.subjects.record import About
 from states.subjects.terms import Exceptions, SubjectAt
 from states.tearoff import FilteredTransaction, open_tearoff
 from states.verifier import HASH
+
+NEIGHBOURS_MAX = 4 * CONFLICTS_MAX  # lines that are looked at for one that contradicts
 
 _D, _R, _E = table_of(DisclosureRow), table_of(RecordRow), table_of(EnrolmentRow)
 _CONSENT_OF = sql(
@@ -62,6 +73,20 @@ class PublishedMap(Protocol):
         """Return the newest signed entry of a member; raises UnknownParty."""
 
 
+class Line(NamedTuple):
+    """Which line of "who looked"."""
+
+    organisation: Party
+    chain: bytes
+    number: int
+    digest: bytes
+
+
+class _Kept(NamedTuple):
+    entry: ReadingEntry
+    digest: bytes
+
+
 class NothingToProve(LedgerError):
     """There is no such line, disclosure or record here, or its evidence was erased."""
 
@@ -73,14 +98,12 @@ class BundleWriter:
         self._transactions = transactions
         self._published = published
 
-    def of_look(
-        self, db: Connection, organisation: Party, chain: bytes, number: int, *, named: bool = False
-    ) -> bytes:
+    def of_look(self, db: Connection, line: Line, *, named: bool = False) -> bytes:
         """Prove a line of "who looked". With `named` it carries the enrolment: then the key is shown to be hers.
 
-        Raises NothingToProve.
+        With a line that another contradicts goes that other: the organisation signed both. Raises NothingToProve.
         """
-        key = {"organisation": organisation, "chain": chain, "number": number}
+        organisation, key = line.organisation, line._asdict()
         row = db.execute(text.GET_EVIDENCE, key).fetchone()
         if row is None:
             raise NothingToProve("no such line is kept here")
@@ -92,12 +115,28 @@ class BundleWriter:
         else:
             proven, custodian, members = self._disclosure(db, disclosure, reported)
         enrolment = self._enrolment(db, patient, custodian) if named else None
-        return self._bundle("reading", reported, proven, members, enrolment)
+        other = None
+        if row[4] == Mark.CONTRADICTED.name:
+            other = self._contradicting(db, reported, key | {"patient": patient})
+        return self._bundle("reading", (reported, other), proven, members, enrolment)
+
+    def _contradicting(
+        self, db: Connection, reported: ReportedReading, line: Mapping[str, object]
+    ) -> ReportedReading | None:
+        """Return a line of hers that contradicts this one by what both say; None where only the agent can tell."""
+        said = _read(reported)
+        near = {"first": said.entry.number - 1, "last": said.entry.number + 1}
+        about = {"disclosure": said.entry.disclosure, "most": NEIGHBOURS_MAX}
+        for row in db.execute(text.NEIGHBOURS, {**line, **near, **about}).fetchall():
+            other = ReportedReading(*row)
+            if contradict(said, _read(other)):
+                return other
+        return None
 
     def of_disclosure(self, db: Connection, tx: bytes) -> bytes:
         """Prove that something was disclosed, with all its items. Raises NothingToProve."""
         proven, _, members = self._disclosure(db, tx, None)
-        return self._bundle("disclosure", None, proven, members, None)
+        return self._bundle("disclosure", (None, None), proven, members, None)
 
     def of_record(self, db: Connection, tx: bytes, index: int) -> bytes:
         """Prove that a custodian published a record. Raises NothingToProve."""
@@ -105,7 +144,7 @@ class BundleWriter:
         if row is None:
             raise NothingToProve("no such record is known here")
         proven = (self._record(db, tx, {index}),)
-        return self._bundle("record", None, proven, {Party(row[0])}, None)
+        return self._bundle("record", (None, None), proven, {Party(row[0])}, None)
 
     # -- transactions --------------------------------------------------------------------------------
 
@@ -164,14 +203,15 @@ class BundleWriter:
     def _bundle(
         self,
         subject: BundleSubject,
-        reported: ReportedReading | None,
+        readings: tuple[ReportedReading | None, ReportedReading | None],
         proven: tuple[ProvenTransaction, ...],
         members: Iterable[Party],
         enrolment: bytes | None,
     ) -> bytes:
         bundle = Bundle(
             subject=subject,
-            reading=reported,
+            reading=readings[0],
+            other=readings[1],
             transactions=proven,
             liveness=None,  # the agent has none: the disclosure's receipt is one
             parameters=self._parameters(proven),
@@ -198,6 +238,10 @@ class BundleWriter:
             raise NothingToProve("the patient is not enrolled there")
         signed: bytes = row[0]
         return signed
+
+
+def _read(reported: ReportedReading) -> _Kept:
+    return _Kept(READING.decode(reported.body), entry_digest(reported.salt, reported.body))
 
 
 def _parameters_of(proven: ProvenTransaction) -> bytes:

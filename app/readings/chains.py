@@ -1,4 +1,7 @@
-"""One organisation's chain as an agent knows it: what is reported is linked, and whatever does not fit is an alarm."""
+"""One organisation's chain as an agent knows it: what is reported is linked, and whatever does not fit is an alarm.
+
+No line that an organisation signed is left out because it contradicts another: it is kept beside it, and marked.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,15 +11,25 @@ from app.readings import looks_statements as text
 from states.encoding import encode
 from states.identity import Party
 from states.reading import (
-    EMPTY_CHAIN,
+    NOTHING_BEFORE,
     ChainHead,
+    DailyHead,
     ReadingContradicted,
+    ReadingEntry,
     ReadingsMissing,
     ReportedReading,
+    Restored,
     VerifiedReading,
+    after_of,
+    check_head,
+    epoch_of,
     follow,
     item_hash,
 )
+
+EPOCHS_MAX = 64  # restores that an organisation may tell of in one chain
+CONFLICTS_MAX = 256  # lines of one organisation about one patient that contradict others
+ALARMS_MAX = 1_024  # open alarms about one organisation and one patient
 
 
 class Alarm(StrEnum):
@@ -28,9 +41,23 @@ class Alarm(StrEnum):
     CONTRADICTED = (
         "Two signed statements of this organisation about its readings contradict each other."
     )
+    RESTORED = (
+        "The organisation was restored from a backup. Readings that it had not reported before may be lost; "
+        "those that it had are kept here."
+    )
     BEYOND = "Somebody read more, later, or for another purpose than was disclosed."
     FORKED = "The organisation showed two versions of its reading log."
     SILENT = "The organisation has not said for two days whether anybody looked."
+    FLOODED = "The organisation contradicts itself so often that no more of it is kept."
+
+
+class Mark(StrEnum):
+    """What the patient must know of a line that is otherwise as good as any. The words are hers."""
+
+    CONTRADICTED = (
+        "The organisation signed something else that contradicts it: its log has two versions here."
+    )
+    LOST = "The organisation was restored from a backup since, and has lost this line. It is kept here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +72,35 @@ class Concerned:
 
 @dataclass(frozen=True, slots=True)
 class ReportedChain:
-    """One chain of an organisation, at the moment that something about it is taken."""
+    """One chain of an organisation in one epoch of its log, at the moment that something about it is taken."""
 
     db: Connection
     now: int
     peer: Party
     chain: bytes
     patient: str | None
+    restored: Restored | None = None
+
+    @property
+    def epoch(self) -> bytes:
+        return epoch_of(self.restored)
+
+    # -- alarms ------------------------------------------------------------------------------------------
 
     def alarm(
         self, kind: Alarm, evidence: bytes, first: int = 0, last: int = 0, words: str = ""
     ) -> None:
-        row = {
+        """Raise an alarm; the last that there is room for says that there is none for more."""
+        whose = {"organisation": self.peer, "patient": self.patient}
+        open_: int = self.db.execute(text.COUNT_ALARMS, whose).fetchone()[0]
+        if open_ >= ALARMS_MAX:
+            return
+        if open_ == ALARMS_MAX - 1:
+            kind, words = Alarm.FLOODED, ""
+        row = whose | {
             "at": self.now,
-            "organisation": self.peer,
             "chain": self.chain,
-            "patient": self.patient,
+            "epoch": self.epoch,
             "kind": kind.name,
             "words": words or kind.value,
             "first": first,
@@ -70,112 +110,216 @@ class ReportedChain:
         }
         self.db.execute(text.ADD_ALARM, row)
 
-    def pin(self, subject: bytes, evidence: bytes) -> bool:
-        """Whether this chain is the one of its subject, and no other's; the first that is seen is pinned."""
-        key = {"organisation": self.peer, "chain": self.chain, "subject": subject}
+    def settle(self, kind: Alarm, chain: bytes) -> None:
+        """Settle the open alarms of this kind whose numbers are all there now."""
+        key = {"organisation": self.peer, "chain": chain, "kind": kind.name}
+        for number, first, last, epoch, kept in self.db.execute(text.OPEN_ALARMS, key).fetchall():
+            span = {"organisation": self.peer, "chain": chain, "first": first, "last": last}
+            span |= {"epoch": epoch, "kept": kept}
+            present: int = self.db.execute(text.PRESENT, span).fetchone()[0]
+            if kind is Alarm.SILENT or present == last - first + 1:
+                self.db.execute(text.SETTLE, {"id": number, "settled": self.now})
+
+    # -- the chain ---------------------------------------------------------------------------------------
+
+    def pin(self, subject: bytes, evidence: bytes, before: bytes = b"") -> bool:
+        """Whether this chain is the one of its subject, and no other's; the first that is seen is pinned.
+
+        An epoch begins with the first that is heard of it. `before` is the digest of the entry after which it goes on,
+        where what is heard names it.
+        """
+        key = self._key | {"subject": subject}
         rows = self.db.execute(text.GET_CHAIN, key).fetchall()
+        words = ""
+        mine = [row[3:5] for row in rows if row[2] == self.epoch]
         if any((row[0], row[1]) != (self.chain, subject) for row in rows):
-            self.alarm(Alarm.CONTRADICTED, evidence, words="Two chains of readings for one matter.")
+            words = "Two chains of readings for one matter."
+        elif mine and mine != [self._begins]:
+            words = "The organisation told of one restore from a backup in two ways."
+        elif not mine and len(rows) >= EPOCHS_MAX:
+            words = "The organisation says too often that it was restored from a backup."
+        if words:
+            self.alarm(Alarm.CONTRADICTED, evidence, words=words)
             return False
-        if not rows:
-            row = {
-                "organisation": self.peer,
-                "chain": self.chain,
-                "subject": subject,
-                "number": EMPTY_CHAIN.number,
-                "digest": EMPTY_CHAIN.digest,
-                "head_at": 0,
-            }
-            self.db.execute(text.ADD_CHAIN, row)
+        if not mine:
+            self._begin(subject, evidence, before, [row[5] for row in rows])
         return True
+
+    @property
+    def _begins(self) -> tuple[int, int]:
+        return (0, 0) if self.restored is None else (self.restored.at, self.restored.after)
+
+    @property
+    def _key(self) -> dict[str, object]:
+        return {"organisation": self.peer, "chain": self.chain}
+
+    def _begin(self, subject: bytes, evidence: bytes, before: bytes, known: list[int]) -> None:
+        """Begin an epoch of the chain; `known` is how far each other epoch is."""
+        began, after = self._begins
+        row = {
+            "epoch": self.epoch,
+            "restored_at": began,
+            "kept": after,
+            "subject": subject,
+            "number": after,
+            "digest": self._branch(after, before),
+            "head_at": 0,
+        }
+        self.db.execute(text.ADD_CHAIN, self._key | row)
+        if self.restored is None or not (known or after):
+            return
+        furthest = max(known, default=0)
+        self.alarm(Alarm.RESTORED, evidence, after + 1, max(after + 1, furthest))
+        if furthest < after:
+            # What it kept it can report, and what it says that it kept it must.
+            self.alarm(Alarm.MISSING, evidence, furthest + 1, after)
+        self.db.execute(text.MARK_LOST, {"who": self.peer, "which": self.chain, "lost": Mark.LOST.name,
+                                         "kept": after, "began": began})  # fmt: skip
+
+    def _branch(self, after: int, named: bytes) -> bytes:
+        """Return the digest of the entry after which an epoch goes on; empty where it is not known yet."""
+        if not after:
+            return NOTHING_BEFORE
+        lines = [digest for digest, _ in self._lines(after)]
+        if not lines or named in lines:
+            return named
+        return lines[0] if named or len(lines) == 1 else b""
 
     def known(self) -> ChainHead:
         """Return how far a pinned chain is known."""
-        _, number, digest, _ = self._row()
+        number, digest, _ = self._row()
         return ChainHead(number, digest)
 
     def head_at(self) -> int:
         """Return when the newest daily head was signed; 0 if none was."""
-        return self._row()[3]
+        return self._row()[2]
 
-    def heard(self, at: int) -> None:
-        key = {"who": self.peer, "which": self.chain, "seen": at}
-        self.db.execute(text.SET_HEAD_AT, key)
-
-    def link(self, reading: VerifiedReading, evidence: bytes) -> bool:
-        """Place a reading in its chain; return whether it is a new line. What does not fit raises an alarm."""
-        head, number = self.known(), reading.entry.number
-        if number <= head.number:
-            return self._late(reading, evidence)
+    def check(self, head: DailyHead, evidence: bytes) -> None:
+        """Compare a daily head with the lines of a pinned chain; raise an alarm for what it adds or denies."""
+        known = self.known()
+        if not known.digest and known.number == head.number:
+            known = ChainHead(head.number, head.digest)
         try:
-            follow(head, reading)
+            check_head(known, head)
         except ReadingsMissing as missing:
             self.alarm(Alarm.MISSING, evidence, missing.first, missing.last)
-        except ReadingContradicted:
-            self.alarm(Alarm.CONTRADICTED, evidence, number)
-        last = {"who": self.peer, "which": self.chain, "last": number, "hash": reading.digest}
-        self.db.execute(text.SET_LAST, last)
-        return True
+        except ReadingContradicted as contradicted:
+            self.alarm(Alarm.CONTRADICTED, evidence, contradicted.number)
+        self.db.execute(text.SET_HEAD_AT, self._which | {"seen": head.at})
 
-    def _late(self, reading: VerifiedReading, evidence: bytes) -> bool:
-        """A number that was passed: the same again, one that was missing, or a contradiction."""
-        number = reading.entry.number
-        known = self._look(number)
-        if known is not None:
-            if known[0] != reading.digest:
-                self.alarm(Alarm.CONTRADICTED, evidence, number)
+    def link(self, reading: VerifiedReading, evidence: bytes) -> bool:
+        """Place a new reading in its pinned chain; return whether it fits. What does not raises an alarm."""
+        head, entry = self.known(), reading.entry
+        fits = self._fits(reading)
+        if entry.number > head.number:
+            try:
+                follow(head if head.digest else head._replace(digest=entry.previous), reading)
+            except ReadingsMissing as missing:
+                self.alarm(Alarm.MISSING, evidence, missing.first, missing.last)
+            except ReadingContradicted:
+                fits = False
+            last = {"last": entry.number, "hash": reading.digest}
+            self.db.execute(text.SET_LAST, self._which | last)
+        if not fits:
+            self.alarm(Alarm.CONTRADICTED, evidence, entry.number)
+        return fits
+
+    def _fits(self, reading: VerifiedReading) -> bool:
+        """Whether no line has its number, and it names the one before it and is named by the one behind it."""
+        number, previous = reading.entry.number, reading.entry.previous
+        if self._lines(number):
             return False
-        before, behind = self._look(number - 1), self._look(number + 1)
-        fits = before is None or before[0] == reading.entry.previous
-        if not fits or (behind is not None and behind[1] != reading.digest):
-            self.alarm(Alarm.CONTRADICTED, evidence, number)
-        return True
+        before, behind = self._lines(number - 1), self._lines(number + 1)
+        after_it = not before or any(digest == previous for digest, _ in before)
+        return after_it and (not behind or any(named == reading.digest for _, named in behind))
 
-    def add(self, reading: VerifiedReading, reported: ReportedReading, about: Concerned) -> None:
+    # -- lines -------------------------------------------------------------------------------------------
+
+    def has(self, reading: VerifiedReading) -> bool:
+        """Whether the very line is there."""
+        line = self._line(reading.entry, reading.digest)
+        return self.db.execute(text.GET_EVIDENCE, line).fetchone() is not None
+
+    def has_room(self) -> bool:
+        """Whether one more line that contradicts others is kept of this organisation; if not, say so once."""
+        whose = {"organisation": self.peer, "patient": self.patient}
+        kept: int = self.db.execute(text.COUNT_CONFLICTS, whose).fetchone()[0]
+        if kept < CONFLICTS_MAX:
+            return True
+        if self.db.execute(text.IS_FLOODED, whose).fetchone() is None:
+            self.alarm(Alarm.FLOODED, b"")
+        return False
+
+    def add(
+        self, reading: VerifiedReading, reported: ReportedReading, about: Concerned, *, fits: bool
+    ) -> None:
         """Keep a line and what it is about; settle an alarm that it was missing."""
         entry = reading.entry
-        key = {"organisation": self.peer, "chain": self.chain, "number": entry.number}
         row = {
+            "epoch": self.epoch,
+            "subject": about.subject,
             "patient": self.patient,
             "disclosure": entry.disclosure,
             "at": entry.at,
-            "digest": reading.digest,
             "previous": entry.previous,
             "body": reported.body,
             "salt": reported.salt,
             "proof": reported.proof,
             "taken_at": self.now,
+            "mark": self._mark(entry, fits=fits),
         }
-        self.db.execute(text.ADD_LOOK, key | row)
-        known = {item_hash(reading.salt, each[0]): each for each in about.items}
-        found = [known.get(item, (None, None)) for item in entry.items]
-        self.db.executemany(
-            text.ADD_ITEM,
-            [
-                key | {"item": at, "commitment": each[0], "content": each[1]}
-                for at, each in enumerate(found)
-            ],
-        )
-        if self.patient is not None and any(each[0] is None for each in found):
-            words = "A record was read that this organisation never announced to you."
-            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=words)
+        self.db.execute(text.ADD_LOOK, self._line(entry, reading.digest) | row)
+        if not fits:
+            same = {"number": entry.number, "of": self.epoch, "mark_is": Mark.CONTRADICTED.name}
+            self.db.execute(text.MARK, self._which_chain | same)
+        self.concern(entry, reading.digest, reported, about)
         self.settle(Alarm.MISSING, self.chain)
 
-    def settle(self, kind: Alarm, chain: bytes) -> None:
-        """Settle the open alarms of this kind whose numbers are all there now."""
-        key = {"organisation": self.peer, "chain": chain, "kind": kind.name}
-        for number, first, last in self.db.execute(text.OPEN_ALARMS, key).fetchall():
-            span = {"organisation": self.peer, "chain": chain, "first": first, "last": last}
-            present: int = self.db.execute(text.PRESENT, span).fetchone()[0]
-            if kind is Alarm.SILENT or present == last - first + 1:
-                self.db.execute(text.SETTLE, {"id": number, "settled": self.now})
+    def concern(
+        self, entry: ReadingEntry, digest: bytes, reported: ReportedReading, about: Concerned
+    ) -> None:
+        """Keep what a line is about, and raise an alarm where that goes beyond what was announced."""
+        line = self._line(entry, digest)
+        known = {item_hash(reported.salt, each[0]): each for each in about.items}
+        found = [known.get(item, (None, None)) for item in entry.items]
+        rows = [
+            line | {"item": at, "commitment": each[0], "content": each[1]}
+            for at, each in enumerate(found)
+        ]
+        self.db.executemany(text.PUT_ITEM, rows)
+        if about.patient is None:
+            return
+        if any(each[0] is None for each in found):
+            words = "A record was read that this organisation never announced to you."
+            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=words)
+        if about.beyond:
+            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=about.beyond)
 
-    def _row(self) -> tuple[bytes, int, bytes, int]:
-        key = {"organisation": self.peer, "chain": self.chain}
-        row: tuple[bytes, int, bytes, int] = self.db.execute(text.THIS_CHAIN, key).fetchone()
+    def _mark(self, entry: ReadingEntry, *, fits: bool) -> str | None:
+        if not fits:
+            return Mark.CONTRADICTED.name
+        later = {"number": entry.number, "began": self._begins[0]}
+        lost = self.db.execute(text.IS_LOST, self._key | later).fetchone() is not None
+        return Mark.LOST.name if lost else None
+
+    def _line(self, entry: ReadingEntry, digest: bytes) -> dict[str, object]:
+        return self._key | {"number": entry.number, "digest": digest}
+
+    def _lines(self, number: int) -> list[tuple[bytes, bytes]]:
+        """Return digest and previous of the lines of this number: in this epoch, or in what it kept."""
+        seen = {"number": number, "epoch": self.epoch, "kept": after_of(self.restored)}
+        return self.db.execute(text.GET_LOOK, self._key | seen).fetchall()
+
+    def _row(self) -> tuple[int, bytes, int]:
+        row: tuple[int, bytes, int] = self.db.execute(
+            text.THIS_CHAIN, self._key | {"epoch": self.epoch}
+        ).fetchone()
         return row
 
-    def _look(self, number: int) -> tuple[bytes, bytes] | None:
-        key = {"organisation": self.peer, "chain": self.chain, "number": number}
-        row = self.db.execute(text.GET_LOOK, key).fetchone()
-        return None if row is None else (row[0], row[1])
+    @property
+    def _which_chain(self) -> dict[str, object]:
+        return {"who": self.peer, "which": self.chain}
+
+    @property
+    def _which(self) -> dict[str, object]:
+        return self._which_chain | {"of": self.epoch}

@@ -25,11 +25,14 @@ from states.log_proof import write_proof
 from states.note import NoteSigner, sign_note
 from states.reading import (
     EMPTY_CHAIN,
+    EPOCH_SIZE,
+    FIRST_EPOCH,
     By,
     ChainHead,
     Outcome,
     ReadingEntry,
     ReportedReading,
+    Restored,
     chain_id,
     entry_digest,
     item_hash,
@@ -48,14 +51,23 @@ _HEAD_ID = 0
 _READING, _CHAIN = table_of(ReadingRow), table_of(ReadingChainRow)
 _TILE, _HEAD = table_of(ReadingTileRow), table_of(ReadingHeadRow)
 _GET_HEAD = sql(select(_HEAD.c.size, _HEAD.c.root, _HEAD.c.note, _HEAD.c.secret))
+_GET_EPOCH = sql(select(_HEAD.c.epoch, _HEAD.c.restored_at))
 _ADD_HEAD = sql(insert(_HEAD))
 _SET_HEAD = sql(
     update(_HEAD)
     .where(_HEAD.c.id == _HEAD_ID)
     .values(size=bindparam("new_size"), root=bindparam("new_root"), note=bindparam("new_note"))
 )
+_BEGIN_EPOCH = sql(
+    update(_HEAD)
+    .where(_HEAD.c.id == _HEAD_ID)
+    .values(
+        epoch=bindparam("new_epoch"), restored_at=bindparam("began"), note=bindparam("new_note")
+    )
+)
+_KEEP_CHAINS = sql(update(_CHAIN).values(kept=_CHAIN.c.number))
 _GET_CHAIN = sql(
-    select(_CHAIN.c.chain, _CHAIN.c.number, _CHAIN.c.digest).where(
+    select(_CHAIN.c.chain, _CHAIN.c.number, _CHAIN.c.digest, _CHAIN.c.kept).where(
         _CHAIN.c.subject == bindparam("subject")
     )
 )
@@ -144,7 +156,7 @@ class ReadingLog:
         self.me = me
         self._keys = keys
         self._entropy = entropy
-        self._signer = NoteSigner(origin_of(me), HandleSigner(keys, NodeKey.READING_LOG))
+        self._signer = HandleSigner(keys, NodeKey.READING_LOG)
         self._tree = GrowingTree()
         self._secret = b""
 
@@ -157,10 +169,24 @@ class ReadingLog:
                 "id": _HEAD_ID,
                 "size": 0,
                 "root": EMPTY_ROOT,
-                "note": self._sign(0, EMPTY_ROOT),
+                "note": self._sign(0, EMPTY_ROOT, FIRST_EPOCH),
                 "secret": self._keys.wrap_at_rest(self._entropy(SALT_SIZE), SECRET_AAD),
+                "epoch": FIRST_EPOCH,
+                "restored_at": 0,
             }
             db.execute(_ADD_HEAD, row)
+
+    def begin_epoch(self, db: Connection, now: int) -> None:
+        """Go on from a backup, in the caller's transaction: before anything is read, for numbers are given anew.
+
+        Every entry and head from here on says so, and the log bears another name: what was reported between the
+        backup and now is neither contradicted nor forked.
+        """
+        size, root, *_ = db.execute(_GET_HEAD).fetchone()
+        epoch = self._entropy(EPOCH_SIZE)
+        note = self._sign(size, root, epoch)
+        db.execute(_BEGIN_EPOCH, {"new_epoch": epoch, "began": now, "new_note": note})
+        db.execute(_KEEP_CHAINS)
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -175,10 +201,11 @@ class ReadingLog:
             return []
         tree = self._current(db)
         first = tree.size
-        digests = [self._add(db, now, first + at, each) for at, each in enumerate(readings)]
+        epoch: tuple[bytes, int] = db.execute(_GET_EPOCH).fetchone()
+        digests = [self._add(db, now, first + at, each, epoch) for at, each in enumerate(readings)]
         result = tree.append([leaf_hash(leaf_of(digest)) for digest in digests])
         self._add_tiles(db, result.tiles)
-        note = self._sign(tree.size, result.root)
+        note = self._sign(tree.size, result.root, epoch[0])
         db.execute(_SET_HEAD, {"new_size": tree.size, "new_root": result.root, "new_note": note})
         return list(range(first, tree.size))
 
@@ -190,8 +217,10 @@ class ReadingLog:
         """Drop the bodies of a whole chain; return how many entries it has."""
         return db.execute(_ERASE_CHAIN, {"s": of.subject}).rowcount
 
-    def _add(self, db: Connection, now: int, index: int, reading: Reading) -> bytes:
-        chain, known = self._link(db, reading.of)
+    def _add(
+        self, db: Connection, now: int, index: int, reading: Reading, epoch: tuple[bytes, int]
+    ) -> bytes:
+        chain, known, kept = self._link(db, reading.of)
         salt = self._entropy(SALT_SIZE)
         entry = ReadingEntry(
             organisation=self.me,
@@ -208,6 +237,7 @@ class ReadingLog:
             disclosure=reading.of.disclosure,
             items=tuple(item_hash(salt, each) for each in reading.commitments),
             outcome=reading.outcome,
+            restored=_restored(*epoch, kept),
         )
         body = encode(entry)
         digest = entry_digest(salt, body)
@@ -227,11 +257,11 @@ class ReadingLog:
         db.execute(_SET_CHAIN, last)
         return digest
 
-    def _link(self, db: Connection, of: ChainOf) -> tuple[bytes, ChainHead]:
+    def _link(self, db: Connection, of: ChainOf) -> tuple[bytes, ChainHead, int]:
         row = db.execute(_GET_CHAIN, {"subject": of.subject}).fetchone()
         if row is not None:
-            return row[0], ChainHead(row[1], row[2])
-        return self.begin_chain(db, of), EMPTY_CHAIN
+            return row[0], ChainHead(row[1], row[2]), row[3]
+        return self.begin_chain(db, of), EMPTY_CHAIN, 0
 
     def begin_chain(self, db: Connection, of: ChainOf) -> bytes:
         """Make the row of a chain that has no entry yet; return the chain."""
@@ -244,6 +274,7 @@ class ReadingLog:
             "agent": of.agent,
             "number": EMPTY_CHAIN.number,
             "digest": EMPTY_CHAIN.digest,
+            "kept": 0,
         }
         db.execute(_ADD_CHAIN, new)
         return chain
@@ -252,8 +283,10 @@ class ReadingLog:
         rows = [{"level": t.level, "number": t.number, "hashes": t.hashes} for t in tiles]
         db.executemany(_ADD_TILE, rows)
 
-    def _sign(self, size: int, root: bytes) -> str:
-        return sign_note(Checkpoint(origin_of(self.me), size, root).text, (self._signer,)).render()
+    def _sign(self, size: int, root: bytes, epoch: bytes) -> str:
+        origin = origin_of(self.me, epoch)
+        signer = NoteSigner(origin, self._signer)
+        return sign_note(Checkpoint(origin, size, root).text, (signer,)).render()
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -263,6 +296,12 @@ class ReadingLog:
             wrapped = db.execute(_GET_HEAD).fetchone()[3]
             self._secret = self._keys.unwrap_at_rest(wrapped, SECRET_AAD)
         return chain_id(self._secret, subject)
+
+    @staticmethod
+    def restored(db: Connection, kept: int) -> Restored | None:
+        """Return what the log says of its last restore in a chain that had `kept` entries then; None for none."""
+        epoch: tuple[bytes, int] = db.execute(_GET_EPOCH).fetchone()
+        return _restored(*epoch, kept)
 
     def checkpoint(self, db: Connection) -> str:
         """Return the newest signed checkpoint."""
@@ -309,3 +348,7 @@ class ReadingLog:
             return self._tile(db, name.level, name.number) if partial is None else partial
 
         return read
+
+
+def _restored(epoch: bytes, began: int, kept: int) -> Restored | None:
+    return None if epoch == FIRST_EPOCH else Restored(epoch, began, kept)

@@ -5,7 +5,8 @@ from sqlite3 import Connection
 from typing import Protocol
 
 from app.readings import looks_statements as text
-from app.readings.chains import Alarm, Concerned, ReportedChain
+from app.readings.chains import EPOCHS_MAX, Alarm, Mark, ReportedChain
+from app.readings.concerned import Concerns
 from app.readings.tables import LOOK_TABLES
 from app.storage.statements import creation
 from app.vault.ledger_handlers import part_of
@@ -15,6 +16,7 @@ from flows.step import Handlers
 from flows.subjects.reading import (
     READING_BATCH,
     KeepReadings,
+    MatchReadings,
     ReadingBatch,
     ToldHead,
     ToldReading,
@@ -26,12 +28,10 @@ from states.parameters import Member, ParametersHistory, UnknownParty
 from states.reading import (
     DAY_MS,
     READING,
-    ReadingContradicted,
     ReadingEntry,
-    ReadingsMissing,
     ReportedReading,
     VerifiedReading,
-    check_head,
+    after_of,
     open_head,
     verify_reading,
 )
@@ -55,8 +55,15 @@ class Look:
     organisation: Party
     chain: bytes
     number: int
+    digest: bytes
     entry: ReadingEntry
     items: tuple[Content | None, ...]
+    mark: Mark | None = None
+
+    @property
+    def after(self) -> "After":
+        """Where the page behind this line begins."""
+        return After(self.entry.at, self.organisation, self.chain, self.number, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class After:
     organisation: str = "\N{GREEK SMALL LETTER OMEGA}"
     chain: bytes = b""
     number: int = 0
+    digest: bytes = b""
 
 
 class Looks:
@@ -88,6 +96,7 @@ class Looks:
         self.me = me
         self._members = members
         self._parameters = parameters
+        self._concerns = Concerns(me)
 
     @staticmethod
     def create(db: Connection) -> None:
@@ -96,6 +105,7 @@ class Looks:
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(KeepReadings, self.keep)
+        handlers.on(MatchReadings, self.match)
 
     # -- what the patient sees -----------------------------------------------------------------------
 
@@ -112,12 +122,21 @@ class Looks:
                 "organisation": start.organisation,
                 "chain": start.chain,
                 "number": start.number,
+                "digest": start.digest,
                 "most": most,
             },
         ).fetchall()
         return [
-            Look(Party(who), chain, number, READING.decode(body), _items(db, who, chain, number))
-            for who, chain, number, _, body in rows
+            Look(
+                Party(who),
+                chain,
+                number,
+                digest,
+                READING.decode(body),
+                _items(db, who, chain, number, digest),
+                None if mark is None else Mark[mark],
+            )
+            for who, chain, number, digest, body, mark in rows
         ]
 
     def alarms(
@@ -127,11 +146,14 @@ class Looks:
         rows = db.execute(text.ALARMS, {"patient": patient, "before": before, "most": most})
         return [LookAlarm(n, at, Party(who), Alarm[k], w, s) for n, at, who, k, w, s in rows]
 
-    def evidence(
-        self, db: Connection, organisation: Party, chain: bytes, number: int
-    ) -> ReportedReading | None:
+    def evidence(self, db: Connection, line: Look) -> ReportedReading | None:
         """Return a line as it was reported: entry, salt and proof."""
-        key = {"organisation": organisation, "chain": chain, "number": number}
+        key = {
+            "organisation": line.organisation,
+            "chain": line.chain,
+            "number": line.number,
+            "digest": line.digest,
+        }
         row = db.execute(text.GET_EVIDENCE, key).fetchone()
         return None if row is None else ReportedReading(row[0], row[1], row[2])
 
@@ -140,6 +162,13 @@ class Looks:
     def keep(self, step: Step, request: KeepReadings) -> Done:
         """See KeepReadings."""
         self._keep(step, request.peer, READING_BATCH.decode(part_of(step, request.part)))
+        step.drop_part(request.part)  # a peer that is asked for all may bring as many as it likes
+        return Done()
+
+    def match(self, step: Step, request: MatchReadings) -> Done:
+        """See MatchReadings."""
+        del request
+        self._concerns.match(step.unit, step.now)
         return Done()
 
     def keep_own(self, step: Step, batch: ReadingBatch) -> None:
@@ -150,7 +179,7 @@ class Looks:
         member = self._members.latest(peer)
         if member is None:
             raise UnknownParty(peer)
-        step.unit.execute(text.REMATCH)
+        self._concerns.match(step.unit, step.now)
         for told in batch.readings:
             self._keep_reading(step, member, told)
         for head in batch.heads:
@@ -180,19 +209,21 @@ class Looks:
             place.alarm(Alarm.FORGED, encode(reported))
             return
         entry = reading.entry
-        concerned = self._concerned(step.unit, peer, entry, told.patient)
-        place = ReportedChain(step.unit, step.now, peer, entry.chain, concerned.patient)
+        about = self._concerns.of(step.unit, peer, entry, told.patient)
+        place = ReportedChain(step.unit, step.now, peer, entry.chain, about.patient, entry.restored)
         self._watch_log(place, reading)
-        if concerned.patient is None:
+        if place.has(reading):
+            return
+        if about.patient is None:
             place.alarm(Alarm.UNKNOWN, encode(reported), entry.number)
-        if not concerned.subject:
+        if not about.subject:
             return
-        if not place.pin(concerned.subject, encode(reported)):
-            return
-        if place.link(reading, encode(reported)):
-            place.add(reading, reported, concerned)
-            if concerned.beyond:
-                place.alarm(Alarm.BEYOND, encode(reported), entry.number, words=concerned.beyond)
+        begins = entry.number == after_of(entry.restored) + 1
+        before = entry.previous if begins else b""
+        evidence = encode(reported)
+        fits = place.pin(about.subject, evidence, before) and place.link(reading, evidence)
+        if fits or place.has_room():
+            place.add(reading, reported, about, fits=fits)
 
     def _keep_head(self, step: Step, member: Member, told: ToldHead) -> None:
         peer = Party(member.party)
@@ -204,88 +235,45 @@ class Looks:
                 Alarm.FORGED, encode(told.head)
             )
             return
-        subject, patient = self._named(step.unit, peer, told.disclosure, told.patient)
-        place = ReportedChain(step.unit, step.now, peer, head.chain, patient)
+        subject, patient = self._concerns.named(step.unit, peer, told.disclosure, told.patient)
+        place = ReportedChain(step.unit, step.now, peer, head.chain, patient, head.restored)
+        evidence = encode(told.head)
         if head.at > step.now + AHEAD_MS:
             # It would speak for days to come, and whatever is said until then would count as older.
             words = (
                 "The organisation said today how often somebody will have looked by a later day."
             )
-            place.alarm(Alarm.CONTRADICTED, encode(told.head), head.number, words=words)
+            place.alarm(Alarm.CONTRADICTED, evidence, head.number, words=words)
             return
-        if not subject or not place.pin(subject, encode(told.head)) or head.at < place.head_at():
+        before = head.digest if head.number == after_of(head.restored) else b""
+        if not subject or not place.pin(subject, evidence, before) or head.at < place.head_at():
             return
-        try:
-            check_head(place.known(), head)
-        except ReadingsMissing as missing:
-            place.alarm(Alarm.MISSING, encode(told.head), missing.first, missing.last)
-        except ReadingContradicted as contradicted:
-            place.alarm(Alarm.CONTRADICTED, encode(told.head), contradicted.number)
-        place.heard(head.at)
+        place.check(head, evidence)
         if told.disclosure is not None:
             place.settle(Alarm.SILENT, told.disclosure)
 
     @staticmethod
     def _watch_log(place: "ReportedChain", reading: VerifiedReading) -> None:
-        """Keep the largest checkpoint of the log; two of one size with other roots convict it."""
+        """Keep the largest checkpoint of the log, in each epoch; two of one size with other roots convict it."""
         seen = reading.place.checkpoint
-        row = place.db.execute(text.GET_LOG, {"organisation": place.peer}).fetchone()
-        size, root = seen.checkpoint.size, seen.checkpoint.root
+        origin, size, root = (
+            seen.checkpoint.origin,
+            seen.checkpoint.size,
+            seen.checkpoint.root,
+        )
+        log = {"organisation": place.peer, "origin": origin}
+        row = place.db.execute(text.GET_LOG, log).fetchone()
+        if row is None and place.db.execute(text.COUNT_LOGS, log).fetchone()[0] >= EPOCHS_MAX:
+            return
         if row is not None and row[0] == size and row[1] != root:
             place.alarm(Alarm.FORKED, f"{row[2]}\n{seen.note}".encode())
         elif row is None or row[0] < size:
-            new = {"organisation": place.peer, "size": size, "root": root, "note": seen.note}
-            place.db.execute(text.PUT_LOG, new)
-
-    # -- whom it is about ------------------------------------------------------------------------------
-
-    def _named(
-        self, db: Connection, peer: Party, disclosure: bytes | None, patient: bytes | None
-    ) -> tuple[bytes, str | None]:
-        """Return the subject of a chain, and this agent's name of the patient if it knows the subject."""
-        if disclosure is not None:
-            row = db.execute(text.GET_DISCLOSURE, {"tx": disclosure, "me": self.me}).fetchone()
-            return disclosure, row[2] if row is not None and peer in row[:2] else None
-        if patient is None:
-            return b"", None
-        if peer == self.me:  # in its own log an agent calls its patients what it calls them
-            return patient, patient.hex()
-        row = db.execute(text.GET_NAMED, {"patient": patient, "organisation": peer}).fetchone()
-        return patient, None if row is None else row[0]
-
-    def _concerned(
-        self, db: Connection, peer: Party, entry: ReadingEntry, told_patient: bytes | None
-    ) -> Concerned:
-        subject, patient = self._named(db, peer, entry.disclosure, told_patient)
-        if patient is None:
-            return Concerned(subject, None)
-        if entry.disclosure is None:
-            if peer == self.me:  # what she reads at home is in the custody of others
-                return Concerned(
-                    subject, patient, "", tuple(db.execute(text.HER_RECORDS, {"patient": patient}))
-                )
-            there = {"patient": patient, "custodian": peer}
-            return Concerned(subject, patient, "", tuple(db.execute(text.RECORDS_THERE, there)))
-        row = db.execute(text.GET_DISCLOSURE, {"tx": entry.disclosure, "me": self.me}).fetchone()
-        items = tuple(db.execute(text.DISCLOSED_ITEMS, {"tx": entry.disclosure}))
-        beyond = ""
-        if entry.outcome == "read":
-            beyond = _beyond(entry, person=row[3], purpose=row[4], read_until=row[5])
-        return Concerned(subject, patient, beyond, items)
+            place.db.execute(text.PUT_LOG, log | {"size": size, "root": root, "note": seen.note})
 
 
-def _beyond(entry: ReadingEntry, *, person: bytes, purpose: str, read_until: int) -> str:
-    """Say what of a reading goes beyond its disclosure; empty where nothing does."""
-    if entry.person != person:
-        return "Somebody else read than the person to whom it was disclosed."
-    if entry.purpose != purpose:
-        return "It was read for another purpose than it was disclosed for."
-    if entry.at >= read_until:
-        return "It was read after the time until which it was disclosed."
-    return ""
-
-
-def _items(db: Connection, who: str, chain: bytes, number: int) -> tuple[Content | None, ...]:
-    key = {"organisation": who, "chain": chain, "number": number}
+def _items(
+    db: Connection, who: str, chain: bytes, number: int, digest: bytes
+) -> tuple[Content | None, ...]:
+    key = {"organisation": who, "chain": chain, "number": number, "digest": digest}
     rows = db.execute(text.ITEMS_OF, key).fetchall()
     return tuple(None if content is None else CONTENT.decode(content) for _, content in rows)

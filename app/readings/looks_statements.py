@@ -1,6 +1,6 @@
 """The statements of an agent's "who looked": Core, compiled once to text."""
 
-from sqlalchemy import bindparam, func, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, exists, func, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.readings.tables import LookAlarmRow, LookChainRow, LookItemRow, LookLogRow, LookRow
@@ -12,64 +12,168 @@ _LOG, _ALARM = table_of(LookLogRow), table_of(LookAlarmRow)
 _DISCLOSURE, _DISCLOSED = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _ENROLMENT, _RECORD = table_of(EnrolmentRow), table_of(RecordRow)
 
+_THIS_LINE = (
+    (_LOOK.c.organisation == bindparam("organisation"))
+    & (_LOOK.c.chain == bindparam("chain"))
+    & (_LOOK.c.number == bindparam("number"))
+    & (_LOOK.c.digest == bindparam("digest"))
+)
 ADD_LOOK = sql(insert(_LOOK))
-ADD_ITEM = sql(insert(_ITEM))
+PUT_ITEM = sql(insert(_ITEM).prefix_with("OR REPLACE"))
 ADD_ALARM = sql(
     insert(_ALARM).values({c.name: bindparam(c.name) for c in _ALARM.c if c.name != "number"})
 )
+_OPEN_ABOUT = (
+    (_ALARM.c.organisation == bindparam("organisation"))
+    & _ALARM.c.patient.is_(bindparam("patient"))
+    & _ALARM.c.settled_at.is_(None)
+)
+COUNT_ALARMS = sql(select(func.count()).select_from(_ALARM).where(_OPEN_ABOUT))
+IS_FLOODED = sql(
+    select(_ALARM.c.number)
+    .where(_OPEN_ABOUT, _ALARM.c.kind == literal_column("'FLOODED'"))
+    .limit(1)
+)
+COUNT_CONFLICTS = sql(
+    select(func.count())
+    .select_from(_LOOK)
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.patient.is_(bindparam("patient")),
+        _LOOK.c.mark == literal_column("'CONTRADICTED'"),
+    )
+)
 GET_LOOK = sql(
-    select(_LOOK.c.digest, _LOOK.c.previous, _LOOK.c.body).where(
+    select(_LOOK.c.digest, _LOOK.c.previous)
+    .where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.chain == bindparam("chain"),
         _LOOK.c.number == bindparam("number"),
+        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
     )
+    .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
 )
 GET_EVIDENCE = sql(
-    select(_LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof, _LOOK.c.patient, _LOOK.c.disclosure).where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
-        _LOOK.c.number == bindparam("number"),
+    select(_LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof, _LOOK.c.patient, _LOOK.c.mark).where(
+        _THIS_LINE
     )
 )
+NEIGHBOURS = sql(
+    select(_LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        or_(
+            and_(
+                _LOOK.c.chain == bindparam("chain"),
+                _LOOK.c.number.between(bindparam("first"), bindparam("last")),
+            ),
+            _LOOK.c.disclosure == bindparam("disclosure"),
+        ),
+        _LOOK.c.digest != bindparam("digest"),
+        _LOOK.c.patient == bindparam("patient"),
+    )
+    .order_by(_LOOK.c.taken_at, _LOOK.c.number)
+    .limit(bindparam("most"))
+)
+MARK = sql(
+    update(_LOOK)
+    .where(
+        _LOOK.c.organisation == bindparam("who"),
+        _LOOK.c.chain == bindparam("which"),
+        _LOOK.c.number == bindparam("number"),
+        _LOOK.c.epoch == bindparam("of"),
+    )
+    .values(mark=bindparam("mark_is"))
+)
+MARK_LOST = sql(
+    update(_LOOK)
+    .where(
+        _LOOK.c.organisation == bindparam("who"),
+        _LOOK.c.chain == bindparam("which"),
+        _LOOK.c.number > bindparam("kept"),
+        _LOOK.c.mark.is_(None),
+        _LOOK.c.epoch.in_(
+            select(_CHAIN.c.epoch).where(
+                _CHAIN.c.organisation == bindparam("who"),
+                _CHAIN.c.chain == bindparam("which"),
+                _CHAIN.c.restored_at < bindparam("began"),
+            )
+        ),
+    )
+    .values(mark=bindparam("lost"))
+)
+IS_LOST = sql(
+    select(_CHAIN.c.epoch)
+    .where(
+        _CHAIN.c.organisation == bindparam("organisation"),
+        _CHAIN.c.chain == bindparam("chain"),
+        _CHAIN.c.restored_at > bindparam("began"),
+        _CHAIN.c.kept < bindparam("number"),
+    )
+    .limit(1)
+)
 GET_CHAIN = sql(
-    select(_CHAIN.c.chain, _CHAIN.c.subject).where(
+    select(
+        _CHAIN.c.chain,
+        _CHAIN.c.subject,
+        _CHAIN.c.epoch,
+        _CHAIN.c.restored_at,
+        _CHAIN.c.kept,
+        _CHAIN.c.number,
+    ).where(
         _CHAIN.c.organisation == bindparam("organisation"),
         or_(_CHAIN.c.chain == bindparam("chain"), _CHAIN.c.subject == bindparam("subject")),
     )
 )
 ADD_CHAIN = sql(insert(_CHAIN))
+_WHICH = (
+    (_CHAIN.c.organisation == bindparam("who"))
+    & (_CHAIN.c.chain == bindparam("which"))
+    & (_CHAIN.c.epoch == bindparam("of"))
+)
 SET_LAST = sql(
-    update(_CHAIN)
-    .where(_CHAIN.c.organisation == bindparam("who"), _CHAIN.c.chain == bindparam("which"))
-    .values(number=bindparam("last"), digest=bindparam("hash"))
+    update(_CHAIN).where(_WHICH).values(number=bindparam("last"), digest=bindparam("hash"))
 )
-SET_HEAD_AT = sql(
-    update(_CHAIN)
-    .where(_CHAIN.c.organisation == bindparam("who"), _CHAIN.c.chain == bindparam("which"))
-    .values(head_at=bindparam("seen"))
-)
+SET_HEAD_AT = sql(update(_CHAIN).where(_WHICH).values(head_at=bindparam("seen")))
 THIS_CHAIN = sql(
-    select(_CHAIN.c.subject, _CHAIN.c.number, _CHAIN.c.digest, _CHAIN.c.head_at).where(
-        _CHAIN.c.organisation == bindparam("organisation"), _CHAIN.c.chain == bindparam("chain")
+    select(_CHAIN.c.number, _CHAIN.c.digest, _CHAIN.c.head_at).where(
+        _CHAIN.c.organisation == bindparam("organisation"),
+        _CHAIN.c.chain == bindparam("chain"),
+        _CHAIN.c.epoch == bindparam("epoch"),
     )
 )
 GET_LOG = sql(
     select(_LOG.c.size, _LOG.c.root, _LOG.c.note).where(
-        _LOG.c.organisation == bindparam("organisation")
+        _LOG.c.organisation == bindparam("organisation"), _LOG.c.origin == bindparam("origin")
     )
+)
+COUNT_LOGS = sql(
+    select(func.count()).select_from(_LOG).where(_LOG.c.organisation == bindparam("organisation"))
 )
 PUT_LOG = sql(insert(_LOG).prefix_with("OR REPLACE"))
 PRESENT = sql(
-    select(func.count())
-    .select_from(_LOOK)
-    .where(
+    select(func.count(_LOOK.c.number.distinct())).where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.chain == bindparam("chain"),
         _LOOK.c.number.between(bindparam("first"), bindparam("last")),
+        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
     )
 )
 OPEN_ALARMS = sql(
-    select(_ALARM.c.number, _ALARM.c.first, _ALARM.c.last).where(
+    select(
+        _ALARM.c.number,
+        _ALARM.c.first,
+        _ALARM.c.last,
+        _ALARM.c.epoch,
+        func.coalesce(_CHAIN.c.kept, 0),
+    )
+    .outerjoin(
+        _CHAIN,
+        (_CHAIN.c.organisation == _ALARM.c.organisation)
+        & (_CHAIN.c.chain == _ALARM.c.chain)
+        & (_CHAIN.c.epoch == _ALARM.c.epoch),
+    )
+    .where(
         _ALARM.c.organisation == bindparam("organisation"),
         _ALARM.c.chain == bindparam("chain"),
         _ALARM.c.kind == bindparam("kind"),
@@ -79,14 +183,60 @@ OPEN_ALARMS = sql(
 SETTLE = sql(
     update(_ALARM).where(_ALARM.c.number == bindparam("id")).values(settled_at=bindparam("settled"))
 )
-REMATCH = sql(
-    update(_LOOK)
-    .where(_LOOK.c.patient.is_(None), _LOOK.c.disclosure.in_(select(_DISCLOSURE.c.tx)))
-    .values(
-        patient=select(_DISCLOSURE.c.patient)
-        .where(_DISCLOSURE.c.tx == _LOOK.c.disclosure)
-        .scalar_subquery()
+UNMATCHED = sql(
+    select(_LOOK.c.organisation, _LOOK.c.subject, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
+    .where(
+        _LOOK.c.patient.is_(None),
+        or_(
+            exists().where(
+                _DISCLOSURE.c.tx == _LOOK.c.disclosure,
+                _DISCLOSURE.c.agent == bindparam("me"),
+                or_(
+                    _DISCLOSURE.c.custodian == _LOOK.c.organisation,
+                    _DISCLOSURE.c.recipient == _LOOK.c.organisation,
+                ),
+            ),
+            and_(
+                _LOOK.c.disclosure.is_(None),
+                exists().where(
+                    _ENROLMENT.c.patient == _LOOK.c.subject,
+                    _ENROLMENT.c.custodian == _LOOK.c.organisation,
+                ),
+            ),
+        ),
     )
+    .limit(bindparam("most"))
+)
+MATCH = sql(
+    update(_LOOK)
+    .where(
+        _LOOK.c.organisation == bindparam("who"),
+        _LOOK.c.chain == bindparam("which"),
+        _LOOK.c.number == bindparam("at_number"),
+        _LOOK.c.digest == bindparam("hash"),
+    )
+    .values(patient=bindparam("hers"))
+)
+MATCH_ALARMS = sql(
+    update(_ALARM)
+    .where(
+        _ALARM.c.organisation == bindparam("who"),
+        _ALARM.c.chain == bindparam("which"),
+        _ALARM.c.patient.is_(None),
+        _ALARM.c.kind != literal_column("'UNKNOWN'"),
+    )
+    .values(patient=bindparam("hers"))
+)
+SETTLE_UNKNOWN = sql(
+    update(_ALARM)
+    .where(
+        _ALARM.c.organisation == bindparam("who"),
+        _ALARM.c.chain == bindparam("which"),
+        _ALARM.c.kind == literal_column("'UNKNOWN'"),
+        _ALARM.c.first == bindparam("at_number"),
+        _ALARM.c.settled_at.is_(None),
+    )
+    .values(settled_at=bindparam("settled"))
 )
 
 GET_DISCLOSURE = sql(
@@ -118,14 +268,18 @@ HER_RECORDS = sql(
     select(_RECORD.c.commitment, _RECORD.c.content).where(_RECORD.c.patient == bindparam("patient"))
 )
 
-_LINE = (_LOOK.c.organisation, _LOOK.c.chain, _LOOK.c.number)
+_LINE = (_LOOK.c.organisation, _LOOK.c.chain, _LOOK.c.number, _LOOK.c.digest)
 WHO_LOOKED = sql(
-    select(*_LINE, _LOOK.c.at, _LOOK.c.body)
+    select(*_LINE, _LOOK.c.body, _LOOK.c.mark)
     .where(
         _LOOK.c.patient == bindparam("patient"),
         tuple_(_LOOK.c.at, *_LINE)
         < tuple_(
-            bindparam("at"), bindparam("organisation"), bindparam("chain"), bindparam("number")
+            bindparam("at"),
+            bindparam("organisation"),
+            bindparam("chain"),
+            bindparam("number"),
+            bindparam("digest"),
         ),
     )
     .order_by(*(column.desc() for column in (_LOOK.c.at, *_LINE)))
@@ -137,6 +291,7 @@ ITEMS_OF = sql(
         _ITEM.c.organisation == bindparam("organisation"),
         _ITEM.c.chain == bindparam("chain"),
         _ITEM.c.number == bindparam("number"),
+        _ITEM.c.digest == bindparam("digest"),
     )
     .order_by(_ITEM.c.item)
 )
@@ -154,15 +309,14 @@ ALARMS = sql(
     .limit(bindparam("most"))
 )
 SILENT = sql(
-    select(_DISCLOSURE.c.tx, _DISCLOSURE.c.recipient, _DISCLOSURE.c.patient)
-    .outerjoin(
-        _CHAIN,
-        (_CHAIN.c.organisation == _DISCLOSURE.c.recipient) & (_CHAIN.c.subject == _DISCLOSURE.c.tx),
-    )
-    .where(
+    select(_DISCLOSURE.c.tx, _DISCLOSURE.c.recipient, _DISCLOSURE.c.patient).where(
         _DISCLOSURE.c.agent == bindparam("me"),
         _DISCLOSURE.c.at < bindparam("since"),
         _DISCLOSURE.c.read_until > bindparam("since"),
-        func.coalesce(_CHAIN.c.head_at, 0) < bindparam("since"),
+        ~exists().where(
+            _CHAIN.c.organisation == _DISCLOSURE.c.recipient,
+            _CHAIN.c.subject == _DISCLOSURE.c.tx,
+            _CHAIN.c.head_at >= bindparam("since"),
+        ),
     )
 )

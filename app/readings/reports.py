@@ -61,6 +61,7 @@ _CHAINS = sql(
         _CHAIN.c.chain,
         _CHAIN.c.number,
         _CHAIN.c.digest,
+        _CHAIN.c.kept,
     )
     .where(_CHAIN.c.subject > bindparam("after"), _CHAIN.c.agent.is_not(None))
     .order_by(_CHAIN.c.subject)
@@ -141,8 +142,17 @@ class ReadingReports:
         rows = step.unit.execute(_CHAINS, {"after": request.after, "most": HEADS_MAX}).fetchall()
         network = self._parameters.in_force(step.now)[1].network
         by_agent: dict[str, list[ToldHead]] = {}
-        for _, agent, disclosure, patient, chain, number, digest in rows:
-            head = DailyHead(network, self._log.me, chain, number, digest, request.day, step.now)
+        for _, agent, disclosure, patient, chain, number, digest, kept in rows:
+            head = DailyHead(
+                network=network,
+                organisation=self._log.me,
+                chain=chain,
+                number=number,
+                digest=digest,
+                day=request.day,
+                at=step.now,
+                restored=self._log.restored(step.unit, kept),
+            )
             told = _told_head(disclosure, patient, sign_head(self._signer, head))
             by_agent.setdefault(agent, []).append(told)
         tellings = self._tellings(

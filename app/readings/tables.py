@@ -31,7 +31,10 @@ class ReadingRow(SQLModel, table=True):
 
 
 class ReadingChainRow(SQLModel, table=True):
-    """One chain of this node: of a disclosure, of an enrolment (`patient`), or the node's own (neither)."""
+    """One chain of this node: of a disclosure, of an enrolment (`patient`), or the node's own (neither).
+
+    `kept` is how long the chain was when the node was restored last; 0 for what began since.
+    """
 
     __tablename__ = "reading_chain"
     __table_args__: ClassVar[tuple[object, ...]] = (
@@ -46,6 +49,7 @@ class ReadingChainRow(SQLModel, table=True):
     agent: str | None = None
     number: int
     digest: bytes
+    kept: int = 0
 
 
 class ReadingTileRow(SQLModel, table=True):
@@ -60,7 +64,7 @@ class ReadingTileRow(SQLModel, table=True):
 
 
 class ReadingHeadRow(SQLModel, table=True):
-    """The log as it is: size, root, newest signed checkpoint; and the secret of its chains, wrapped."""
+    """The log as it is: size, root, newest signed checkpoint, epoch; and the secret of its chains, wrapped."""
 
     __tablename__ = "reading_head"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
@@ -70,30 +74,44 @@ class ReadingHeadRow(SQLModel, table=True):
     root: bytes
     note: str
     secret: bytes
+    epoch: bytes
+    restored_at: int = 0  # ms; when the epoch began
 
 
 class LookRow(SQLModel, table=True):
-    """At an agent: a line of "who looked", with the evidence for it."""
+    """At an agent: a line of "who looked", with the evidence for it.
+
+    Lines are told apart by their digest: an organisation may have signed two of one number (`mark`).
+    """
 
     __tablename__ = "look"
     __table_args__: ClassVar[tuple[object, ...]] = (
-        Index("look_patient", "patient", "at", "organisation", "chain", "number"),
+        Index("look_patient", "patient", "at", "organisation", "chain", "number", "digest"),
         Index("look_disclosure", "disclosure"),
+        Index(
+            "look_contradicted",
+            "organisation",
+            "patient",
+            sqlite_where=text("mark = 'CONTRADICTED'"),
+        ),
         {"sqlite_with_rowid": False},
     )
 
     organisation: str = Field(primary_key=True)
     chain: bytes = Field(primary_key=True)
     number: int = Field(primary_key=True)
-    patient: str | None = None  # this agent's own name of her; None while the disclosure is unknown
+    digest: bytes = Field(primary_key=True)
+    epoch: bytes  # of the log in which it was written
+    subject: bytes  # the disclosure, or the pairwise id by which the organisation reported it
+    patient: str | None = None  # this agent's own name of her; None while the subject is unknown
     disclosure: bytes | None = None
     at: int
-    digest: bytes
     previous: bytes
     body: bytes
     salt: bytes
     proof: str
     taken_at: int
+    mark: str | None = None  # a name of app.readings.chains.Mark
 
 
 class LookItemRow(SQLModel, table=True):
@@ -105,35 +123,40 @@ class LookItemRow(SQLModel, table=True):
     organisation: str = Field(primary_key=True)
     chain: bytes = Field(primary_key=True)
     number: int = Field(primary_key=True)
+    digest: bytes = Field(primary_key=True)
     item: int = Field(primary_key=True)
     commitment: bytes | None = None
     content: bytes | None = None  # Content, encoded
 
 
 class LookChainRow(SQLModel, table=True):
-    """At an agent: how far an organisation's chain is known. One chain a subject, for ever."""
+    """At an agent: how far an organisation's chain is known in an epoch of its log. One chain a subject, for ever."""
 
     __tablename__ = "look_chain"
     __table_args__: ClassVar[tuple[object, ...]] = (
-        Index("look_chain_subject", "organisation", "subject", unique=True),
+        Index("look_chain_subject", "organisation", "subject"),
         {"sqlite_with_rowid": False},
     )
 
     organisation: str = Field(primary_key=True)
     chain: bytes = Field(primary_key=True)
+    epoch: bytes = Field(primary_key=True)
+    restored_at: int = 0  # when the epoch began, by the organisation's clock
+    kept: int = 0  # after which number it goes on
     subject: bytes
     number: int
-    digest: bytes
+    digest: bytes  # empty where nothing has named the entry after which the epoch goes on
     head_at: int = 0  # of the newest daily head
 
 
 class LookLogRow(SQLModel, table=True):
-    """At an agent: the largest checkpoint of an organisation's reading log that was seen."""
+    """At an agent: the largest checkpoint of an organisation's reading log, in each epoch, that was seen."""
 
     __tablename__ = "look_log"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
 
     organisation: str = Field(primary_key=True)
+    origin: str = Field(primary_key=True)
     size: int
     root: bytes
     note: str
@@ -143,12 +166,18 @@ class LookAlarmRow(SQLModel, table=True):
     """At an agent: what does not fit, which the patient sees. Settled where what was missing came later."""
 
     __tablename__ = "look_alarm"
-    __table_args__: ClassVar[tuple[object, ...]] = (Index("look_alarm_patient", "patient", "at"),)
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("look_alarm_patient", "patient", "at"),
+        Index(
+            "look_alarm_open", "organisation", "patient", sqlite_where=text("settled_at IS NULL")
+        ),
+    )
 
     number: int | None = Field(default=None, primary_key=True)
     at: int
     organisation: str
     chain: bytes
+    epoch: bytes
     patient: str | None = None
     kind: str
     words: str

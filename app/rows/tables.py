@@ -325,8 +325,9 @@ class IntroductionRow(SQLModel, table=True):
     agent: str
     patient: bytes
     comes: str
-    record_tx: bytes | None = None
-    record_idx: int | None = None
+    record_tx: bytes
+    record_idx: int
+    until: int  # ms, exclusive
     leaf: bytes | None = None  # this node's sealed name of the patient, with its nonce
     lock: bytes | None = None
     withheld: str | None = None  # from the patient, as the old custodian said with its offer

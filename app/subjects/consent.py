@@ -1,9 +1,9 @@
 """Consents at a node: built by the agent, kept by custodian and grantee."""
 
-from dataclasses import replace
 from sqlite3 import Connection
 
 import msgspec
+from msgspec.structs import replace
 
 from app.subjects.deciding import Deciding
 from app.subjects.statement import Statements

@@ -110,9 +110,13 @@ class ConsumedRecords:
     def see(self, step: Step, request: SeeConsumed) -> Done:
         """See SeeConsumed."""
         rows = (step.unit.execute(_ONE_ASIDE, {"tx": tx}).fetchone() for tx in request.transactions)
-        taken = [row[0] for row in rows if row is not None]
-        taken += [part_of(step, part) for part in request.delivered]
-        wanted = {ref for data in taken for ref in self._taken_over(_read(data), by=self.me)}
+        wanted = {
+            ref
+            for row in rows
+            if row is not None
+            for ref in self._taken_over(_read(row[0]), by=self.me)
+        }
+        wanted.update(*(self._delivered(part_of(step, part)) for part in request.delivered))
         for part in request.parts:
             proven = PROVEN_TRANSACTION.decode(part_of(step, part))
             verified = self._vault.verifier.verify(proven, lambda _: None, held=False)
@@ -122,6 +126,20 @@ class ConsumedRecords:
                 if ref in wanted:
                     self._vault.see(step, ref, output.state)
         return Done()
+
+    def _delivered(self, data: bytes) -> list[StateRef]:
+        """Return what a transfer that was just brought to this node consumes; raises a LedgerError if it is none.
+
+        It is verified here: what is aside was when it came, but what is brought is not yet, behind the first that lacks
+        something. Verified with its new custodian in sight it has this node's own signature, which it gave for a record
+        that it had judged. Else whoever says that this node took something over would have it believe any state that
+        was ever notarised, such as a consent that nobody gave but its grantee: a transaction that refers to a state
+        which was shown passes for one that rests on what is held here.
+        """
+        taken = self._taken_over(_read(data), by=self.me)
+        if taken:
+            self._vault.verifier.verify(PROVEN_TRANSACTION.decode(data), lambda _: None, held=False)
+        return taken
 
 
 def _read(data: bytes) -> FilteredTransaction:

@@ -1,6 +1,5 @@
 """Disclosures at a node: asked for by a recipient, decided by the custodian, seen by the agent."""
 
-from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Literal
 
@@ -22,6 +21,7 @@ from app.subjects.deciding import Candidate, Deciding
 from app.subjects.enrolment import Enrolments
 from app.subjects.notices import Early, take_early
 from app.subjects.statement import LiveStatement, Statements
+from app.subjects.wrapped import epoch_key
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.reader import BasisNotHeld, PartlyShown
@@ -235,9 +235,7 @@ class DisclosureSubject:
             who = Who(request.person, shown_as, role, request.purpose, b"")
             self._deciding.log_own_refusal(step, request.consent, who, refusal.code)
             return Written(None, refusal)
-        epoch = epoch_of(step.now)
-        if epoch not in self._ground.keys.epochs():
-            self._ground.keys.new_epoch(epoch)
+        epoch, public = epoch_key(self._ground.keys, step.now)
         asked = AskFor(
             number=self._ground.entropy(NUMBER_SIZE),
             recipient=self.me,
@@ -246,7 +244,7 @@ class DisclosureSubject:
             who=Who(person.person, person.shown_as, person.role, request.purpose, b""),
             categories=request.categories,
             epoch=epoch,
-            epoch_key=self._ground.keys.epoch_public(epoch),
+            epoch_key=public,
             at=step.now,
         )
         network = self._ground.in_force(step.now).network
@@ -377,9 +375,3 @@ class DisclosureSubject:
         assert state is not None, "the consent was found"
         built = self._ground.drafts.build(step.now, said, state.notary)
         return self._ground.vault.hold(step, built.whole(), ())
-
-
-def epoch_of(now: int) -> int:
-    """Return the id of the epoch that `now` (ms) lies in: months since year 0."""
-    moment = datetime.fromtimestamp(now / 1_000, UTC)
-    return moment.year * 12 + moment.month - 1

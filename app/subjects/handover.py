@@ -240,6 +240,7 @@ class Handover:
         Returns whether it says that the state lives.
         """
         statement = open_liveness(data, self._ground.in_force(now))
+        self._ground.vault.verifier.require_trusted(statement.notary)
         if statement.nullifier != self._ground.locks.nullifier(db, ref):
             raise InvalidSignature("liveness statement", "about another state")
         known = db.execute(_LIVE_AT, {"tx": ref.tx, "idx": ref.index}).fetchone()

@@ -5,24 +5,15 @@ from sqlite3 import Connection
 from sqlalchemy import bindparam, select, update
 
 from app.blobs.store import BlobStore
-from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext, check_epoch_public, wrap_data_key
 from app.gate_facts import patients_facts
 from app.rows.tables import RecordRow
 from app.storage.statements import sql, table_of
-from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments
-from app.subjects.patient_access import (
-    AGAIN_MS,
-    ANSWER_MS,
-    NOTHING_AVAILABLE,
-    PART,
-    PatientKey,
-    PatientKeyPart,
-)
+from app.subjects.patient_access import AGAIN_MS, ANSWER_MS, NOTHING_AVAILABLE
 from app.subjects.patients_keys import opened, opens
-from app.subjects.wrapped import check_epoch
+from app.subjects.shared_keys import Sending, received
+from app.subjects.wrapped import epoch_key
 from app.vault.ground import Ground
-from app.vault.ledger_handlers import part_of
 from app.vault.reader import NotEnrolled, NotHeld
 from app.vault.subject import Step
 from flows.flow import Flow, FlowRefused
@@ -37,7 +28,6 @@ from flows.subjects.key_return import (
     WantKeysBack,
     WrapForCustodian,
 )
-from states.encoding import encode
 from states.errors import MalformedBytes
 from states.state import StateRef, TransactionId
 
@@ -105,19 +95,14 @@ class KeyReturn:
         """See AskForKeysBack."""
         if not self._keyless(step.unit, request.tx):
             raise NotHeld("no record of this custodian in this transaction lacks its key")
-        epoch, keys = epoch_of(step.now), self._ground.keys
-        if epoch not in keys.epochs():
-            keys.new_epoch(epoch)
-        wanted = WantKeysBack(request.tx, epoch, keys.epoch_public(epoch))
+        wanted = WantKeysBack(request.tx, *epoch_key(self._ground.keys, step.now))
         return WantedBack(wanted, step.now + ANSWER_MS)
 
     def keep(self, step: Step, request: KeepRegained) -> Regained:
         """See KeepRegained. A key that opens nothing here is left out: an agent may lie, or the ciphertext be lost."""
-        part = PART.decode(part_of(step, request.part))
-        check_epoch(self._ground.keys, part.epoch)
-        context = WrapContext(request.tx, SHARED_ITEM, part.epoch)
-        shared_key = self._ground.keys.open_epoch(part.epoch, part.wrapped, context)
-        shared, known = SharedWrap(shared_key, request.tx), self._keyless(step.unit, request.tx)
+        tx = TransactionId(request.tx)
+        part, shared = received(step, self._ground.keys, request.part, tx)
+        known = self._keyless(step.unit, request.tx)
         rows = []
         for each in part.items:
             if each.key is None or each.index not in known:
@@ -152,19 +137,13 @@ class KeyReturn:
     def wrap(self, step: Step, request: WrapForCustodian) -> Part:
         """See WrapForCustodian. What it passed on is another's, and what it withheld never came here."""
         wanted, ground = request.wanted, self._ground
-        check_epoch_public(wanted.epoch_key)
-        shared_key = ground.keys.new_data_key()
-        shared = SharedWrap(shared_key, wanted.tx)
-        items = []
+        sending = Sending(ground, wanted)
         live = step.unit.execute(_LIVE, {"tx": wanted.tx, "custodian": request.peer}).fetchall()
         for (index,) in live:
             facts = patients_facts(step.unit, StateRef(wanted.tx, index))
             if facts is not None and facts.key is not None and request.peer != self.me:
                 data_key = opened(ground.keys, facts.key, facts.commitment)
-                wrapped = shared.wrap(index, data_key, facts.commitment)
-                items.append(PatientKey(index, wrapped, None))
-        if not items:
+                sending.give(index, data_key, facts.commitment)
+        if not sending:
             raise FlowRefused("nothing-available", NOTHING_AVAILABLE)
-        context = WrapContext(wanted.tx, SHARED_ITEM, wanted.epoch)
-        wrapped = wrap_data_key(shared_key, wanted.epoch_key, context, ground.entropy)
-        return Part(step.put_part(encode(PatientKeyPart(wanted.epoch, wrapped, tuple(items)))))
+        return sending.part(step)

@@ -3,29 +3,19 @@
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from sqlite3 import Connection
-from typing import Annotated
 
-import msgspec
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.blobs.sizes import chunk_count
 from app.blobs.store import BlobStore
-from app.blobs.wrap import (
-    SHARED_ITEM,
-    SHARED_WRAPPED_SIZE,
-    SharedWrap,
-    WrapContext,
-    check_epoch_public,
-    wrap_data_key,
-)
 from app.gate_facts import line_of
 from app.rows.tables import IntroductionRow, PatientKeyRow, PatientWrapRow, RecordRow
 from app.storage.statements import sql, table_of
-from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments
 from app.subjects.patients_keys import forget, is_better
-from app.subjects.wrapped import check_epoch, chunk_part
+from app.subjects.shared_keys import PatientKeyPart, Sending, received
+from app.subjects.wrapped import chunk_part, epoch_key
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.reader import NotEnrolled, NotHeld
@@ -50,11 +40,10 @@ from flows.subjects.patient_access import (
     WithheldReason,
     WrapForPatient,
 )
-from states.encoding import Codec, encode
+from states.encoding import encode
 from states.errors import MalformedBytes
 from states.identity import Party
 from states.ledger import LedgerTransaction
-from states.sizes import U16, U32
 from states.state import StateRef, TransactionId
 from states.subjects.record import About, MedicalRecord, RecordErase, RecordTransfer
 
@@ -99,7 +88,9 @@ _GET = sql(
 )
 _REASON_OFFERED = sql(
     select(_INTRODUCTION.c.withheld).where(
-        _INTRODUCTION.c.record_tx == bindparam("tx"), _INTRODUCTION.c.record_idx == bindparam("idx")
+        _INTRODUCTION.c.record_tx == bindparam("tx"),
+        _INTRODUCTION.c.record_idx == bindparam("idx"),
+        _INTRODUCTION.c.lock == bindparam("made"),  # it may have been announced more than once
     )
 )
 _DUE = sql(
@@ -117,35 +108,6 @@ _DUE = sql(
     .limit(DUE_MAX)
 )
 
-
-class PatientKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A record's data key under the shared key, or the reason why it is withheld: one of the two."""
-
-    index: U16
-    key: (
-        Annotated[
-            bytes, msgspec.Meta(min_length=SHARED_WRAPPED_SIZE, max_length=SHARED_WRAPPED_SIZE)
-        ]
-        | None
-    )
-    withheld: WithheldReason | None
-
-
-class PatientKeyPart(
-    msgspec.Struct,
-    frozen=True,
-    array_like=True,
-    forbid_unknown_fields=True,
-    tag="patient-key-part/1",
-):
-    """The part of a `PatientKeys` message: the shared key, wrapped for the epoch key, and the records in order."""
-
-    epoch: U32
-    wrapped: Annotated[bytes, msgspec.Meta(max_length=2_048)]
-    items: Annotated[tuple[PatientKey, ...], msgspec.Meta(min_length=1, max_length=65_535)]
-
-
-PART: Codec[PatientKeyPart] = Codec(PatientKeyPart, "patient's keys")
 
 _Made = tuple[int, str | None, bytes, str, int, bytes | None, str | None]
 
@@ -170,26 +132,20 @@ class PatientAccess:
     # -- the custodian -----------------------------------------------------------------------------------
 
     def wrap(self, step: Step, request: WrapForPatient) -> Part:
-        """See WrapForPatient. One X25519 a request; a thousand records are a thousand short AES under it."""
-        wanted, keys = request.wanted, self._ground.keys
-        check_epoch_public(wanted.epoch_key)
-        made = list(self._made_for(step, wanted.tx, request.peer))
+        """See WrapForPatient."""
+        made = list(self._made_for(step, request.wanted.tx, request.peer))
         if not made:
             raise FlowRefused("nothing-available", NOTHING_AVAILABLE)
-        shared_key = keys.new_data_key()
-        shared = SharedWrap(shared_key, wanted.tx)
-        items = []
+        sending = Sending(self._ground, request.wanted)
         for index, _, commitment, _, _, key, withheld in made:
             if withheld is not None:
-                items.append(PatientKey(index, None, reason_of(withheld)))
+                sending.withhold(index, reason_of(withheld))
             elif key is not None:
-                data_key = keys.unwrap_at_rest(key, commitment)
-                items.append(PatientKey(index, shared.wrap(index, data_key, commitment), None))
-        if not items:  # restored from a backup older than the publication, or not handed over yet
+                data_key = self._ground.keys.unwrap_at_rest(key, commitment)
+                sending.give(index, data_key, commitment)
+        if not sending:  # restored from a backup older than the publication, or not handed over yet
             raise FlowRefused("not-here", "The keys of these records are not here.")
-        context = WrapContext(wanted.tx, SHARED_ITEM, wanted.epoch)
-        wrapped = wrap_data_key(shared_key, wanted.epoch_key, context, self._ground.entropy)
-        return Part(step.put_part(encode(PatientKeyPart(wanted.epoch, wrapped, tuple(items)))))
+        return sending.part(step)
 
     def find_chunks(self, step: Step, request: FindChunks) -> ChunksFound:
         """See FindChunks: for the patient's agent, unless it is withheld from her."""
@@ -234,10 +190,7 @@ class PatientAccess:
         """See AskForKeys."""
         if not self._concerned(step.unit, request.custodian, request.tx):
             raise NotHeld("no records of patients of this agent came by this transaction")
-        epoch, keys = epoch_of(step.now), self._ground.keys
-        if epoch not in keys.epochs():
-            keys.new_epoch(epoch)
-        wanted = WantPatientKeys(request.tx, epoch, keys.epoch_public(epoch))
+        wanted = WantPatientKeys(request.tx, *epoch_key(self._ground.keys, step.now))
         return WantedKeys(wanted, step.now + ANSWER_MS)
 
     def keep(self, step: Step, request: KeepPatientKeys) -> Obtained:
@@ -245,13 +198,9 @@ class PatientAccess:
 
         What was given once is kept, whatever a custodian says later.
         """
-        part = PART.decode(part_of(step, request.part))
+        tx = TransactionId(request.tx)
+        part, shared = received(step, self._ground.keys, request.part, tx)
         known = self._concerned(step.unit, request.peer, request.tx)
-        context = WrapContext(request.tx, SHARED_ITEM, part.epoch)
-        check_epoch(self._ground.keys, part.epoch)
-        shared = SharedWrap(
-            self._ground.keys.open_epoch(part.epoch, part.wrapped, context), request.tx
-        )
         wrap = sha256(part.wrapped).digest()
         _check_items(part, known)
         given = [(each.index, each.key) for each in part.items if each.key is not None]
@@ -263,7 +212,7 @@ class PatientAccess:
             )  # refused here, not when she reads
             for index, key in given
         ]
-        keys, blobs, tx = self._ground.keys, self._blobs, TransactionId(request.tx)
+        keys, blobs = self._ground.keys, self._blobs
         row = {"id": wrap, "tx": request.tx, "epoch": part.epoch, "wrapped": part.wrapped}
         step.unit.execute(_ADD_WRAP, row)
         step.unit.executemany(
@@ -366,7 +315,8 @@ def reason_taken_over(db: Connection, ledger: LedgerTransaction) -> str | None:
     if not isinstance(ledger.commands[0].data, RecordTransfer):
         return None
     ref = ledger.inputs[0].ref
-    row = db.execute(_REASON_OFFERED, {"tx": ref.tx, "idx": ref.index}).fetchone()
+    offered = {"tx": ref.tx, "idx": ref.index, "made": encode(ledger.locks[0])}
+    row = db.execute(_REASON_OFFERED, offered).fetchone()
     return None if row is None else row[0]
 
 

@@ -1,6 +1,7 @@
 """Transfer of custody at a node: introduced by the agent, named unseen by the new custodian, handed over by the old."""
 
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -9,10 +10,10 @@ from app.blobs.cipher import DATA_KEY_SIZE
 from app.blobs.wrap import WrapContext, wrap_data_key
 from app.rows.tables import IntroductionRow, RecordRow, TransferRow
 from app.storage.statements import sql, table_of
-from app.subjects.disclosure import epoch_of
 from app.subjects.enrolment import Enrolments, any_enrolment
 from app.subjects.patient_access import reason_of
 from app.subjects.transfer_permit import TransferPermits
+from app.subjects.wrapped import epoch_key
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
@@ -53,6 +54,7 @@ from states.tearoff import Tearoff, open_tearoff
 from states.verifier import CheckedTransaction
 
 TOKEN_SIZE = 16
+INTRODUCED_MS = 3_600_000  # outages are bridged, and a permit that is withdrawn is of no use for longer than that
 SUBJECT_SEAL = 1  # its place in a transfer's sealed group; the record's content is at 0
 
 _INTRODUCTION, _RECORD = table_of(IntroductionRow), table_of(RecordRow)
@@ -60,21 +62,19 @@ _TRANSFER = table_of(TransferRow)
 _ADD_INTRODUCTION = sql(insert(_INTRODUCTION).prefix_with("OR IGNORE"))
 _GET_INTRODUCTION = sql(
     select(
-        _INTRODUCTION.c.agent,
         _INTRODUCTION.c.patient,
         _INTRODUCTION.c.comes,
-        _INTRODUCTION.c.leaf,
-        _INTRODUCTION.c.lock,
         _INTRODUCTION.c.record_tx,
         _INTRODUCTION.c.record_idx,
+        _INTRODUCTION.c.until,
+        _INTRODUCTION.c.leaf,
+        _INTRODUCTION.c.lock,
     ).where(_INTRODUCTION.c.token == bindparam("token"))
 )
 _SET_OFFERED = sql(
     update(_INTRODUCTION)
     .where(_INTRODUCTION.c.token == bindparam("which"))
     .values(
-        record_tx=bindparam("tx"),
-        record_idx=bindparam("idx"),
         leaf=bindparam("sealed"),
         lock=bindparam("made"),
         withheld=bindparam("reason"),
@@ -101,6 +101,22 @@ _KEPT_HERE = sql(
 _ADD_TRANSFER = sql(insert(_TRANSFER))
 
 
+class _Introduced(NamedTuple):
+    """Who brings which record of which patient before when; and, once it was offered, what this node made for it."""
+
+    patient: bytes
+    comes: str
+    record_tx: bytes
+    record_idx: int
+    until: int
+    leaf: bytes | None
+    lock: bytes | None
+
+    @property
+    def record(self) -> StateRef:
+        return StateRef(TransactionId(self.record_tx), self.record_idx)
+
+
 class Transfers:
     """All three sides of a transfer."""
 
@@ -124,22 +140,25 @@ class Transfers:
 
         All refusals are alike: a custodian must not learn where else its patient is enrolled, or what she permits.
         """
-        patient = self._named_patient(step, request)
-        if patient is None:
+        permitted = self._permitted(step, request)
+        if permitted is None:
             raise FlowRefused("nothing-available", "Nothing available.")
+        patient, until = permitted
         token = self._ground.entropy(TOKEN_SIZE)
-        return Introduction(token, patient, request.custodian)
+        until = min(until, step.now + INTRODUCED_MS)
+        return Introduction(token, patient, request.custodian, request.record, until)
 
-    def _named_patient(self, step: Step, request: MakeIntroduction) -> PatientId | None:
-        """Return what the new custodian calls the patient of a record, if the record may pass to it."""
+    def _permitted(self, step: Step, request: MakeIntroduction) -> tuple[PatientId, int] | None:
+        """Return what the new custodian calls the patient of a record, and until when it may pass to it, if it may."""
         row = self._record(step, request.record)
         if row is None or row[1] != request.custodian or row[2] is not None or row[0] is None:
             return None
         pair = request.custodian, request.to
-        if not self._permits.is_permitted(step.unit, step.now, row[0], *pair):
+        until = self._permits.permitted_until(step.unit, step.now, row[0], *pair)
+        if until is None:
             return None
         try:
-            return self._enrolments.of_local(step.unit, request.to, row[0]).patient
+            return self._enrolments.of_local(step.unit, request.to, row[0]).patient, until
         except NotEnrolled:
             return None
 
@@ -151,37 +170,44 @@ class Transfers:
         enrolment, _ = self._enrolments.of_patient(step.unit, self.me, said.patient)
         if enrolment.agent != request.agent:
             raise FlowRefused("other-agent", "the patient has another agent here")
-        row = {"token": said.token, "agent": request.agent, "patient": said.patient}
-        rest = {"record_tx": None, "record_idx": None, "leaf": None, "lock": None, "withheld": None}
-        step.unit.execute(_ADD_INTRODUCTION, row | {"comes": said.comes} | rest)
+        who = {"token": said.token, "agent": request.agent, "patient": said.patient}
+        what = {"record_tx": said.record.tx, "record_idx": said.record.index, "until": said.until}
+        rest = {"comes": said.comes, "leaf": None, "lock": None, "withheld": None}
+        step.unit.execute(_ADD_INTRODUCTION, who | what | rest)
         return Done()
 
     def accept_offer(self, step: Step, request: AcceptOffer) -> Acceptance:
         """See AcceptOffer. The name of the patient is sealed here and enters the transfer by its hash alone."""
-        introduction = step.unit.execute(
-            _GET_INTRODUCTION, {"token": request.offer.token}
-        ).fetchone()
-        if introduction is None or introduction[2] != request.peer or introduction[3] is not None:
+        ref = request.offer.record
+        introduced = self._introduced(step, request.offer.token, request.peer)
+        if introduced.leaf is not None or introduced.record != ref:
             raise FlowRefused("not-announced", "nobody announced this record")
         proven = PROVEN_TRANSACTION.decode(part_of(step, request.part))
         verified = self._ground.vault.verifier.verify(proven, lambda _: None, held=False)
-        ref = request.offer.record
         offered = dict(verified.checked.ledger.outputs_of(MedicalRecord)).get(ref.index)
         if verified.checked.ledger.id != ref.tx or offered is None:
             raise FlowRefused("not-as-offered", "the transaction is not that of the record")
         if offered.custodian != request.peer:
             raise FlowRefused("not-yours", "the record is another custodian's")
-        self._check_new(step, offered, PatientId(introduction[1]))
+        self._check_new(step, offered, PatientId(introduced.patient))
         self._ground.vault.see(step, ref, verified.checked.ledger.outputs[ref.index].state)
         lock = self._ground.locks.make(step)
-        leaf = self._name_leaf(PatientId(introduction[1]), lock)
-        row = {"which": request.offer.token, "tx": ref.tx, "idx": ref.index}
+        leaf = self._name_leaf(PatientId(introduced.patient), lock)
         made = {"sealed": leaf, "made": encode(lock), "reason": request.offer.withheld}
-        step.unit.execute(_SET_OFFERED, row | made)
-        epoch, keys = epoch_of(step.now), self._ground.keys
-        if epoch not in keys.epochs():
-            keys.new_epoch(epoch)
-        return Acceptance(lock, leaf_hash(leaf), epoch, keys.epoch_public(epoch))
+        step.unit.execute(_SET_OFFERED, {"which": request.offer.token} | made)
+        return Acceptance(lock, leaf_hash(leaf), *epoch_key(self._ground.keys, step.now))
+
+    def _introduced(self, step: Step, token: bytes, peer: Party) -> _Introduced:
+        """Return how a peer was introduced. Raises FlowRefused where it was not, or where that has ended."""
+        row = step.unit.execute(_GET_INTRODUCTION, {"token": token}).fetchone()
+        if row is None or row[1] != peer:
+            raise FlowRefused("not-announced", "nobody announced this record")
+        introduced = _Introduced(*row)
+        if step.now >= introduced.until:
+            raise FlowRefused(
+                "introduction-ended", "the record was announced for a time that has ended"
+            )
+        return introduced
 
     def _name_leaf(self, patient: PatientId, lock: SpendLock) -> bytes:
         """Return this custodian's sealed name of a patient, whose nonce it can make again from any copy of the lock."""
@@ -221,23 +247,24 @@ class Transfers:
             raise FlowRefused("not-acceptable", "the record cannot be taken over")
 
     def judge(self, step: Step, checked: CheckedTransaction, peer: Party, token: bytes) -> Tearoff:
-        """Sign a transfer only if it moves what was offered, and lock and hidden name are those that this node made.
+        """Sign a transfer only if it moves what was offered, in time, with the lock and hidden name this node made.
 
         Reveals the name to itself.
         """
-        row = step.unit.execute(_GET_INTRODUCTION, {"token": token}).fetchone()
+        introduced = self._introduced(step, token, peer)
         ledger, filtered = checked.ledger, checked.filtered
-        if row is None or row[2] != peer or row[3] is None:
+        if introduced.leaf is None or introduced.lock is None:
             raise FlowRefused("not-announced", "nobody announced this record")
-        offered = StateRef(TransactionId(row[5]), row[6])
-        if [item.ref for item in ledger.inputs] != [offered]:
+        if [item.ref for item in ledger.inputs] != [introduced.record]:
             raise FlowRefused("not-as-offered", "the record is not the one that was offered")
         new = [record for _, record in ledger.outputs_of(MedicalRecord)]
         mine = len(new) == 1 and new[0].custodian == self.me
         lock = filtered.component(Group.LOCKS, 0)
-        if not mine or lock is None or LOCK.decode(lock) != LOCK.decode(row[4]):
+        if not mine or lock is None or LOCK.decode(lock) != LOCK.decode(introduced.lock):
             raise FlowRefused("not-as-accepted", "the lock is not the one that was given")
-        return filtered.revealing(filtered.layout.position(Group.SEALED, SUBJECT_SEAL), row[3])
+        return filtered.revealing(
+            filtered.layout.position(Group.SEALED, SUBJECT_SEAL), introduced.leaf
+        )
 
     # -- the old custodian ---------------------------------------------------------------------------
 

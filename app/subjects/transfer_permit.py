@@ -85,7 +85,10 @@ class TransferPermits:
         db.execute(_DROP_ALL)
 
     @staticmethod
-    def is_permitted(db: Connection, now: int, patient: str, custodian: Party, to: Party) -> bool:
-        """Whether a patient lets her records pass from one custodian to another now."""
+    def permitted_until(
+        db: Connection, now: int, patient: str, custodian: Party, to: Party
+    ) -> int | None:
+        """Return until when a patient lets her records pass from one custodian to another; None if not now."""
         asked = {"whose": patient, "old": custodian, "new": to, "now": now}
-        return db.execute(_LIVE, asked).fetchone() is not None
+        row = db.execute(_LIVE, asked).fetchone()
+        return None if row is None else row[0]

@@ -1,5 +1,6 @@
 """Wrapped keys and chunks as they travel beside a handover's messages."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -22,6 +23,20 @@ class WrappedKeys(
 
 
 WRAPPED_KEYS = Codec(WrappedKeys, "wrapped keys")
+
+
+def epoch_of(now: int) -> int:
+    """Return the id of the epoch that `now` (ms) lies in: months since year 0."""
+    moment = datetime.fromtimestamp(now / 1_000, UTC)
+    return moment.year * 12 + moment.month - 1
+
+
+def epoch_key(keys: KeyStore, now: int) -> tuple[int, bytes]:
+    """Return the epoch of `now` (ms), and this node's public key of it, which is drawn when it is first asked for."""
+    epoch = epoch_of(now)
+    if epoch not in keys.epochs():
+        keys.new_epoch(epoch)
+    return epoch, keys.epoch_public(epoch)
 
 
 def check_epoch(keys: KeyStore, epoch: int) -> None:

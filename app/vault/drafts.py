@@ -1,7 +1,8 @@
 """Drafts: from what a subject wants to say to a built transaction, with fresh salt and nonces."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from flows.flow import FlowRefused
 from states.builder import BuiltTransaction, HiddenSeal, OpenSeal, TransactionDraft, build
@@ -22,8 +23,7 @@ NONCE_SIZE = 32
 Entropy = Callable[[int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A state to create: its contract, its data, its lock; its notary, where it moves to another."""
 
     contract: str
@@ -32,8 +32,7 @@ class Output:
     notary: Party | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Saying:
+class Saying(msgspec.Struct, frozen=True):
     """What a transaction shall say; the rest (notary, window, parameters, nonces) is the node's."""
 
     command: Data

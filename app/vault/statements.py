@@ -1,6 +1,6 @@
 """The vault's statements: Core, compiled once to text."""
 
-from sqlalchemy import bindparam, delete, func, null, select, update
+from sqlalchemy import bindparam, delete, func, null, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import sql, table_of
@@ -76,7 +76,11 @@ GET_STATE = sql(
 )
 CONSUME = sql(
     update(_STATE)
-    .where(_STATE.c.tx == bindparam("ref_tx"), _STATE.c.idx == bindparam("ref_idx"))
+    .where(
+        _STATE.c.tx == bindparam("ref_tx"),
+        _STATE.c.idx == bindparam("ref_idx"),
+        or_(_STATE.c.consumed_by.is_(None), _STATE.c.consumed_by == bindparam("by")),
+    )
     .values(consumed_seq=bindparam("seq"), consumed_by=bindparam("by"))
 )
 HELD_BY = sql(

@@ -117,7 +117,19 @@ class CheckpointRow(SQLModel, table=True):
     origin: str = Field(primary_key=True)
     size: int
     note: str
-    forked: str | None = None  # a note of the same log that contradicts it: evidence
+
+
+class DistrustRow(SQLModel, table=True):
+    """A notary that broke its promise, and what shows it: nothing that it says is believed any more."""
+
+    __tablename__ = "ledger_distrust"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    notary: str = Field(primary_key=True)
+    at: int  # ms, by this node's clock
+    why: str  # a code; see app/witness.py
+    note: str  # the signed checkpoint that this node had accepted
+    evidence: str  # what cannot be true beside it
 
 
 class SeenRow(SQLModel, table=True):
@@ -185,6 +197,7 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     OpeningRow,
     UpdateRow,
     CheckpointRow,
+    DistrustRow,
     AsideRow,
     RecoveryRow,
 )

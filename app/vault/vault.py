@@ -18,7 +18,7 @@ from app.vault.statements import (
     SET_RECORDED,
     SET_SIGNATURES,
 )
-from app.vault.subject import FORMER, Step, Subjects
+from app.vault.subject import FORMER, Holders, Step, Subjects
 from app.vault.tables import VAULT_TABLES, Status
 from flows.flow import FlowRefused
 from flows.notices import Letter
@@ -254,13 +254,13 @@ class Vault(VaultReader):
             return Recorded(tx, tuple(sorted(self.holders_of(step.unit, tx).keys() - {self.me})))
         tearoff, signatures = held.filtered.tearoff, held.signatures
         draft = self._draft(step, tx, tearoff)
+        holders = self.holders_of(step.unit, tx)
         if draft is not None and draft.signatures == signatures:
-            letters = self._settle(step, self.verifier.prove(draft, receipt))
+            letters = self._settle(step, self.verifier.prove(draft, receipt), holders)
         else:
             letters = self._record(step, ProvenTransaction(tearoff, signatures, receipt))
         self._drafts.pop(tx, None)
-        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me})
-        return Recorded(tx, tuple(others), letters)
+        return Recorded(tx, tuple(sorted(holders.keys() - {self.me})), letters)
 
     def take(self, step: Step, peer: Party, parts: Iterable[bytes]) -> Taken:
         """Record transactions that `peer` brought, in order, all or none.
@@ -329,9 +329,11 @@ class Vault(VaultReader):
         if first_seen:
             self._add_row(step, ledger, proven.tearoff, proven.signatures)
             self._add_holders(step, ledger)
-        return self._settle(step, verified)
+        return self._settle(step, verified, self.holders_of(step.unit, ledger.id))
 
-    def _settle(self, step: Step, verified: VerifiedTransaction) -> tuple[Letter, ...]:
+    def _settle(
+        self, step: Step, verified: VerifiedTransaction, holders: Holders
+    ) -> tuple[Letter, ...]:
         """Give a verified transaction its number, move its states, let its subject keep what it keeps."""
         ledger, proven = verified.checked.ledger, verified.proven
         seq = self.last_seq(step.unit) + 1
@@ -347,7 +349,7 @@ class Vault(VaultReader):
         step.unit.execute(SET_RECORDED, row)
         step.unit.execute(NOT_ASIDE, {"id": ledger.id})
         step.unit.execute(HAS_COME, {"what": ledger.id})
-        followed = bool(self.holders_of(step.unit, ledger.id)[self.me] - FORMER)
+        followed = bool(holders[self.me] - FORMER)
         move_states(step.unit, verified, seq, followed=followed)
         if not followed:  # an erasure of what it has passed on is checked against it
             for index, output in ledger.outputs.items():

@@ -73,9 +73,9 @@ def build_app(  # noqa: PLR0913, PLR0917  the composition root names what it com
         await socket.serve(websocket)
 
     routes: list[BaseRoute] = [
-        *extra_routes,
-        Route("/graphql", graphql_http, methods=["GET", "POST"]),
+        Route("/graphql", graphql_http, methods=["GET", "POST"]),  # first: most ask for it
         WebSocketRoute("/graphql", graphql_socket),
+        *extra_routes,
         *sign_in_routes(sign_in),
     ]
     if examples is not None:

@@ -12,6 +12,7 @@ from app.auth.attempts import TooManyAttempts
 from app.auth.sign_in import SignIn, SignInRefused
 from app.graphql.errors import ErrorCode
 from app.graphql.negotiation import is_json
+from app.graphql.scalars import show_datetime
 from app.graphql.websocket import bearer
 
 BODY_BYTES_MAX = 4_096
@@ -75,7 +76,7 @@ def sign_in_routes(sign_in: SignIn) -> Sequence[BaseRoute]:
                 role=session.role.value,
                 organisation=session.organisation,
                 person_id=session.person_id,
-                expires=session.expires.isoformat(),
+                expires=show_datetime(session.expires),
             ),
         )
 

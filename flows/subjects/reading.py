@@ -91,6 +91,12 @@ class KeepReadings(Request[Done], frozen=True, array_like=True, tag="keep-readin
     part: bytes
 
 
+class MatchReadings(Request[Done], frozen=True, array_like=True, tag="match-readings"):
+    """At an agent: give lines that came before what they are about was known to the patients whose they are."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
+
+
 class ReportReadings(msgspec.Struct, frozen=True, array_like=True, tag="report-readings/1"):
     """At every member: tell the agents of what was read since the last time."""
 

@@ -19,7 +19,7 @@ from flows.subjects.patient_access import WithheldReason
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField, PatientIdField
 from states.lock import SpendLock
-from states.sizes import U32, Bytes16, Bytes32
+from states.sizes import U32, Bytes16, Bytes32, Millis
 from states.state import StateRef
 
 TRIES = 3
@@ -100,11 +100,13 @@ class Introduced(
 class Introduction(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="introduction/1"
 ):
-    """A letter to the new custodian: who comes with this token brings a record of your patient."""
+    """A letter to the new custodian: who comes with this token before `until` brings this record of your patient."""
 
     token: Bytes16
     patient: PatientIdField
     comes: PartyField
+    record: StateRef
+    until: Millis
 
 
 class MakeIntroduction(
@@ -195,7 +197,10 @@ class MakeOffer(Request[Offered], frozen=True, array_like=True, tag="make-offer"
 
 
 class AcceptOffer(Request[Acceptance], frozen=True, array_like=True, tag="accept-offer"):
-    """Check an offer against its introduction; make lock and seal. Raises FlowRefused if it was not announced."""
+    """Check an offer against its introduction; make lock and seal.
+
+    Raises FlowRefused where the peer, the record or the moment is not the one that was announced.
+    """
 
     answers: ClassVar[type[msgspec.Struct]] = Acceptance
     peer: Party

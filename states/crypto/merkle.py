@@ -6,24 +6,18 @@ known whole when it is made; an *inclusion path* and a *consistency path* are th
 """
 
 from binascii import b2a_base64
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from hashlib import sha256
-from itertools import pairwise
 from typing import NamedTuple
 
 from states.crypto.hashes import HASH_SIZE
+from states.crypto.proof_program import SIZE_MAX, program, split
 from states.errors import InvalidProof
 
 EMPTY_ROOT = sha256(b"").digest()
-SIZE_MAX = 1 << 63  # no tree of ours or of a peer is larger: bounds every depth below
 TILE_HEIGHT = 8  # C2SP tlog-tiles
 TILE_WIDTH = 1 << TILE_HEIGHT
 
-JOIN, GIVEN = -1, -2
-_CACHED_SIZE_MAX, _CACHED_SHOWN_MAX = 1 << 12, 64  # so that no cached program passes 80 kB
-_CACHED_PROGRAMS = 512
 
 _Row = Sequence[bytes]
 TileReader = Callable[[int, int], bytes]
@@ -61,51 +55,6 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
     return row[0] if row else EMPTY_ROOT
 
 
-def _split(size: int) -> int:
-    return 1 << (size - 1).bit_length() - 1  # the largest power of two below `size`
-
-
-class Program(NamedTuple):
-    """How to hash up from shown leaves: k ≥ 0 pushes the k-th of them, or a step above."""
-
-    steps: tuple[int, ...]
-    hidden: tuple[tuple[int, int], ...]  # the leaves [low, high) that each given hash stands for
-
-
-def _compile(size: int, shown: tuple[int, ...]) -> Program:
-    if not 0 < size <= SIZE_MAX or not shown:
-        raise InvalidProof("multi-proof", "shows nothing, or is of no possible size")
-    if shown[0] < 0 or shown[-1] >= size:
-        raise InvalidProof("multi-proof", "a position outside the tree")
-    if any(left >= right for left, right in pairwise(shown)):
-        raise InvalidProof("multi-proof", "positions are not ascending")
-    steps, hidden = list[int](), list[tuple[int, int]]()
-    waiting = [(0, size, 0, len(shown))]  # leaves [low, high), of which shown[first:last] are shown
-    while waiting:
-        low, high, first, last = waiting.pop()
-        if low == high:
-            steps.append(JOIN)
-        elif first == last:
-            steps.append(GIVEN)
-            hidden.append((low, high))
-        elif high - low == 1:
-            steps.append(first)
-        else:
-            middle = low + _split(high - low)
-            cut = bisect_left(shown, middle, first, last)
-            waiting += ((0, 0, 0, 0), (middle, high, cut, last), (low, middle, first, cut))
-    return Program(tuple(steps), tuple(hidden))
-
-
-_compile_cached = lru_cache(_CACHED_PROGRAMS)(_compile)
-
-
-def program(size: int, shown: tuple[int, ...]) -> Program:
-    """Return how to hash up from these leaves. Peers choose the shapes: only small ones stay in memory."""
-    small = size <= _CACHED_SIZE_MAX and len(shown) <= _CACHED_SHOWN_MAX
-    return (_compile_cached if small else _compile)(size, shown)
-
-
 def prove(leaf_hashes: Sequence[bytes], shown: tuple[int, ...]) -> bytes:
     """Multi-proof: the hashes of all that is hidden beside the leaves at `shown`, left to right.
 
@@ -123,23 +72,7 @@ def root_from_hashes(
     Raises InvalidProof where the positions are not strictly ascending inside a tree of `size`
     leaves, and where hashes or proof are not exactly as many as the shape needs.
     """
-    steps, hidden = program(size, shown)
-    if len(hashes) != len(shown):
-        raise InvalidProof("multi-proof", f"{len(hashes)} leaves for {len(shown)} positions")
-    if len(proof) != HASH_SIZE * len(hidden):
-        raise InvalidProof("multi-proof", f"{len(proof)} bytes where {len(hidden)} hashes belong")
-    stack: list[bytes] = []
-    push, pop, at = stack.append, stack.pop, 0
-    for step in steps:
-        if step == JOIN:
-            right = pop()
-            push(sha256(b"\1" + pop() + right).digest())
-        elif step == GIVEN:
-            push(proof[at : at + HASH_SIZE])
-            at += HASH_SIZE
-        else:
-            push(hashes[step])
-    return stack[0]
+    return program(size, shown).root(hashes, proof)
 
 
 def root_from(size: int, shown: tuple[int, ...], leaves: Sequence[bytes], proof: bytes) -> bytes:
@@ -205,7 +138,7 @@ def consistency_spans(old: int, size: int) -> list[tuple[int, int]]:
         raise InvalidProof("consistency path", f"from {old} to {size} leaves")
     low, high, spans = 0, size, list[tuple[int, int]]()
     while 0 < old < high:
-        middle = low + _split(high - low)
+        middle = low + split(high - low)
         if old <= middle:
             spans.append((middle, high))
             high = middle

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
-from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import GIVEN, JOIN, program
+from states.crypto.proof_program import program
 
 Span = tuple[int, int]
 """The leaves [low, high) under a node."""
@@ -14,22 +13,13 @@ def nodes_from(
     size: int, shown: tuple[int, ...], leaves: Sequence[bytes], proof: bytes
 ) -> dict[Span, bytes]:
     """Return every node that shown leaves and a *verified* multi-proof tell of, by the leaves under it."""
-    steps, hidden = program(size, shown)
-    nodes, stack, given = dict[Span, bytes](), list[Span](), 0
-    for step in steps:
-        if step == JOIN:
-            right, left = stack.pop(), stack.pop()
-            span = (left[0], right[1])
-            nodes[span] = sha256(b"\1" + nodes[left] + nodes[right]).digest()
-        elif step == GIVEN:
-            span = hidden[given]
-            nodes[span] = proof[HASH_SIZE * given : HASH_SIZE * (given + 1)]
-            given += 1
-        else:
-            span = (shown[step], shown[step] + 1)
-            nodes[span] = sha256(b"\0" + leaves[step]).digest()
-        stack.append(span)
-    return nodes
+    joins, hidden, cut, _ = program(size, shown)
+    spans = [*((at, at + 1) for at in shown), *hidden]
+    hashes = [*(sha256(b"\0" + leaf).digest() for leaf in leaves), *cut(proof)]
+    for left, right in joins:
+        spans.append((spans[left][0], spans[right][1]))
+        hashes.append(sha256(b"\1" + hashes[left] + hashes[right]).digest())
+    return dict(zip(spans, hashes, strict=True))
 
 
 def hidden_spans(size: int, shown: tuple[int, ...]) -> tuple[Span, ...]:

@@ -103,6 +103,27 @@ Decision = Literal["permit", "deny"]
 RoleCode = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[a-z][a-z-]*\Z")]
 """A person's role as the network's credential issuers name it: clinician, pharmacist, researcher."""
 
+ROLES: tuple[str, ...] = (
+    "clinician",
+    "dentist",
+    "dietitian",
+    "laboratory-technician",
+    "midwife",
+    "nurse",
+    "paramedic",
+    "pharmacist",
+    "physiotherapist",
+    "psychologist",
+    "researcher",
+    "social-worker",
+)
+"""The roles that a node lets its users name, in a statement or in its staff directory.
+
+Carecord's own names for occupations of ISCO-08: clinician is 221 (medical doctors), then 2261, 2265, 3212, 2222, 2221,
+2240, 2262, 2264, 2634 and 2635; researcher is of FHIR R4's practitioner-role. They do not close `RoleCode`: what a
+peer with a longer list has written stays readable, and a role that nobody has opens and closes nothing.
+"""
+
 
 def purpose_covers(named: Purpose, declared: Purpose) -> bool:
     """Whether a statement that names one purpose speaks of the other: itself and what is beneath it."""

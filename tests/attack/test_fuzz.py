@@ -225,7 +225,9 @@ def first_messages(village: Village, liar: Liar) -> dict[str, list[msgspec.Struc
         "give-transactions/1": [Fetch((consent.tx,) * 64)],
         "remind/1": [Recall(0)],
         "answer-introduce/1": [Introduce(record, agent.me)],
-        "note-introduction/1": [Introduction(bytes(16), patient, agent.me)],
+        "note-introduction/1": [
+            Introduction(bytes(16), patient, agent.me, record, village.clock.now + 1_000)
+        ],
         "note-in-force/1": [InForceSince(statement, evidence)],
         "note-withdrawn/1": [Withdrawn(consent.tx, (bytes(32),))],
         "note-superseded/1": [Superseded(consent.tx, bytes(32), 2)],

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext, wrap_data_key
-from app.subjects.patient_access import PatientKey, PatientKeyPart
+from app.subjects.shared_keys import PatientKey, PatientKeyPart
 from flows.envelope import Kind, Opening
 from flows.session import message_codec
 from flows.store import FlowRow, Status

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import msgspec
+
 import app.vault.aside
 import notaries.memory
 import notaries.request
@@ -11,6 +13,8 @@ import notaries.sqlite
 from app.storage.flow_store import SqliteFlowStore
 from app.subjects.enrolment_recall import EnrolmentRecall
 from app.subjects.handover import Handover
+from app.subjects.transfer import Transfers
+from app.subjects.transfer_permit import PERMIT_MS_MAX, TransferPermits
 from app.vault.subject import Step
 from flows.arrivals import Arrivals
 from flows.engine import Engine
@@ -23,6 +27,7 @@ from flows.services import AddSignatures, Held, OwnSignatures, Signatures, trans
 from flows.store import JournalRow
 from flows.subjects import disclosure, record
 from flows.subjects.blob import Release, ReleaseKeys
+from flows.subjects.record import Introduction, MakeIntroduction
 from flows.turn import TurnResult
 from notaries.memory import MemoryProvider
 from notaries.settlement import Facts, Settlement, settle
@@ -219,6 +224,26 @@ def _no_enrolments_back(replace: Callable[[object, str, object], None]) -> None:
     replace(EnrolmentRecall, "find", find)
 
 
+# -- custody -----------------------------------------------------------------------------------------------
+
+
+def _no_permit_asked_for(replace: Callable[[object, str, object], None]) -> None:
+    def permitted_until(_db: object, now: int, *_who: object) -> int:
+        return now + PERMIT_MS_MAX
+
+    replace(TransferPermits, "permitted_until", staticmethod(permitted_until))
+
+
+def _introduced_for_good(replace: Callable[[object, str, object], None]) -> None:
+    original = Transfers.introduce
+
+    def introduce(self: Transfers, step: Step, request: MakeIntroduction) -> Introduction:
+        made = original(self, step, request)
+        return msgspec.structs.replace(made, until=made.until + PERMIT_MS_MAX)
+
+    replace(Transfers, "introduce", introduce)
+
+
 MUTANTS = (
     Mutant("ack before durable", "a message is acknowledged when it comes", _ack_before_durable, 1),
     Mutant("deduplication broken", "what came before is taken again", _deduplication_broken, 1),
@@ -229,9 +254,11 @@ MUTANTS = (
     Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 1),
     Mutant("release without liveness", "keys without the notary's word", _release_blind, 18),
     Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 1),
-    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 12),
-    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 175),
+    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 3),
+    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 193),
     Mutant("enrolments stay lost", "neither side brings one back", _no_enrolments_back, 3),
+    Mutant("no permit asked for", "her agent introduces whom it likes", _no_permit_asked_for, 1),
+    Mutant("introduced for good", "what was announced passes later", _introduced_for_good, 50),
 )
 
 
@@ -241,7 +268,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
     before: list[tuple[object, str, object]] = []
 
     def replace(owner: object, name: str, new: object) -> None:
-        before.append((owner, name, getattr(owner, name)))
+        before.append((owner, name, vars(owner)[name]))  # a static method as such
         setattr(owner, name, new)
 
     mutant.plant(replace)

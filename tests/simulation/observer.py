@@ -12,10 +12,13 @@ from flows.envelope import OPENING, Kind
 from flows.execution import Execution
 from flows.flow import Operation, Receive, Received
 from flows.journal import Answered
+from flows.services import Held, HoldProposal
 from flows.step import Handlers, StepContext
 from flows.store import JournalRow
 from flows.subjects.blob import Release, ReleaseKeys
+from flows.subjects.record import RECORD, MakeIntroduction
 from states.errors import LedgerError
+from states.state import StateRef
 
 _received = msgspec.msgpack.Decoder(Received).decode
 
@@ -55,6 +58,29 @@ class Released:
 
     tx: bytes
     peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Introduced:
+    """An agent has announced a custodian to another, at a time of the agent's clock."""
+
+    record: StateRef
+    old: str
+    new: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFor:
+    """A proposal was judged and signed for whom it makes a record's new custodian, at a time of his clock."""
+
+    tx: bytes
+    old: str
+    at: int
+
+
+Judged = Released | Introduced | SignedFor
+"""What an oracle judges when it is durable."""
 
 
 @dataclass(slots=True)
@@ -97,7 +123,7 @@ class Post:
             self.bodies.setdefault((me, peer, session, seq), set()).add(said)
 
 
-Event = Wrote | Released | tuple[str, tuple[object, ...]]
+Event = Wrote | Judged | tuple[str, tuple[object, ...]]
 
 
 class Observer:
@@ -107,7 +133,7 @@ class Observer:
         self.me = me
         self.account = Account()
         self.fates: Callable[[bool], None] = lambda _after: None
-        self.released: Callable[[Released], None] = lambda _released: None
+        self.judge: Callable[[Judged], None] = lambda _judged: None
         self._post = post
         self._strangers = strangers
         self._pending: list[Event] = []
@@ -124,8 +150,8 @@ class Observer:
             match event:
                 case Wrote():
                     self._keep(event)
-                case Released():
-                    self.released(event)
+                case Released() | Introduced() | SignedFor():
+                    self.judge(event)
                 case ("outbox", row):
                     self._post.add(self.me, row)
                 case (_, row):
@@ -218,12 +244,22 @@ def _observed_answer(
     self: Handlers[object], step: StepContext[object], request: Operation
 ) -> msgspec.Struct:
     result = _answer(self, step, request)
-    observer = _Present.observer
-    if observer is not None and isinstance(request, ReleaseKeys):
-        assert isinstance(result, Release)
-        if result.outcome == "released":
-            observer.note(Released(request.tx, request.peer))
+    judged = _judged(request, result, step.now)
+    if judged is not None and _Present.observer is not None:
+        _Present.observer.note(judged)
     return result
+
+
+def _judged(request: Operation, result: msgspec.Struct, now: int) -> Judged | None:
+    """Return what an oracle judges of what a handler has done."""
+    if isinstance(request, ReleaseKeys) and isinstance(result, Release):
+        released = result.outcome == "released"
+        return Released(request.tx, request.peer) if released else None
+    if isinstance(request, MakeIntroduction):
+        return Introduced(request.record, request.custodian, request.to, now)
+    if isinstance(request, HoldProposal) and isinstance(result, Held):
+        return SignedFor(result.tx, request.peer, now) if request.purpose == RECORD else None
+    return None
 
 
 @contextmanager

@@ -17,12 +17,13 @@ from states.notarisation import ANSWER, Committed
 from states.receipt import LogEntry, ReceiptVerifier, entry_bytes, read_receipt
 from states.sealed import SEALED
 from states.state import STATE_REF, TRANSACTION_STATE, StateRef, TransactionState
-from states.subjects.record import About
+from states.subjects.record import About, MedicalRecord
 from states.subjects.terms import SubjectAt
 from states.tearoff import TEAROFF, FilteredTransaction, open_tearoff
 from tests.simulation.canaries import Canaries
 from tests.simulation.node import SimNode
-from tests.simulation.observer import Released, Violation
+from tests.simulation.observer import Introduced, Judged, Released, SignedFor, Violation
+from tests.simulation.permits import Permits
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -33,6 +34,7 @@ _ENROLLED = (
     " WHERE signed IS NOT NULL AND (custodian = ? OR keepsake IS NOT NULL)"
 )
 _TEAROFF = "SELECT tearoff FROM ledger_tx WHERE tx = ?"
+_COMMITMENT = "SELECT commitment FROM record WHERE tx = ? AND idx = ?"
 _NAMES_PARTIES = ("custodian", "grantee", "recipient", "agent")
 
 
@@ -62,6 +64,7 @@ class Oracle:
         self._world = world
         self._receipts = ReceiptVerifier(world.founding.log_signer.keys)
         self.canaries = Canaries(Random(f"{world.seed}/canaries"))
+        self.permits = Permits()
         self.known: dict[bytes, Known] = {}
         self.log: list[LogEntry] = []
         self.roots: list[bytes] = [root_of(())]
@@ -235,7 +238,22 @@ class Oracle:
                 checker = "replay gives the same" if "repl" in admission.error else "no fault"
                 raise Violation(checker, f"{node.name}: {tag}: {admission.detail}")
 
-    def released(self, released: Released) -> None:
+    def judge(self, node: SimNode, judged: Judged) -> None:
+        """A node has durably done what a patient's word must allow."""
+        match judged:
+            case Released():
+                self._released(judged)
+            case Introduced(ref, old, new, at):
+                rows = node.disk.execute(_COMMITMENT, (ref.tx, ref.index))
+                self.permits.introduced(rows.fetchone()[0], old, new, at)
+            case SignedFor(tx, old, at):
+                tearoff = TEAROFF.decode(node.disk.execute(_TEAROFF, (tx,)).fetchone()[0])
+                ((_, output),) = open_tearoff(tearoff).components(Group.OUTPUTS)
+                record = CONTRACTS.states.decode(TRANSACTION_STATE.decode(output).data)
+                assert isinstance(record, MedicalRecord), "no other proposal has this purpose"
+                self.permits.signed(record.commitment, old, str(node.me), at)
+
+    def _released(self, released: Released) -> None:
         """Keys were released by a consent that lived less than the grace before, whatever its clock says."""
         for node in self._world.nodes.values():
             row = node.disk.execute(

@@ -35,3 +35,13 @@ def greet(village: Village, name: str) -> None:
             here, there = node.engine.connected(other.me), other.engine.connected(node.me)
             node.engine.hello(other.me, there)
             other.engine.hello(node.me, here)
+
+
+def until(village: Village, statement: str, name: str) -> None:
+    """Let agent and Mercy take turns, one by one, until a row is there: the moment to cut something in half."""
+    for _ in range(50):
+        for each in ("Agent", "Mercy"):
+            village._turn(village.nodes[each])
+            if village.nodes[name].db.execute(statement).fetchone() is not None:
+                return
+    raise AssertionError("it does not happen")

@@ -8,11 +8,12 @@ import pytest
 from app.assembly import Assembly
 from app.vault.reader import NotEnrolled
 from flows.recovery import Recover
+from flows.retrying import WAIT_MS
 from flows.store import Status
 from flows.subjects.enrolment import EnrolmentOffer, EnrolPatient, OfferEnrolment
 from tests.simulation.neighbours import ADA, enrol, publish, result
-from tests.simulation.restoring import greet, image_of, put_back
-from tests.simulation.test_recovery import grant_notes, recorded
+from tests.simulation.restoring import greet, image_of, put_back, until
+from tests.simulation.test_recovery import grant_notes, notes, recorded
 from tests.simulation.test_story import granted
 from tests.simulation.village import Village
 
@@ -80,6 +81,27 @@ def test_what_is_delivered_to_a_custodian_that_forgot_the_patient_brings_the_enr
     assert consent.tx not in recorded(mercy)
 
 
+def test_a_delivery_whose_bringer_is_restored_while_it_is_asked_whose_it_is_asks_again(
+    village: Village,
+) -> None:
+    """Parked it would be for good: its journal says that the answer was lost, however often it is tried again."""
+    image = image_of(village, "Mercy")
+    granted(village)
+    mercy = restored(village, "Mercy", image)  # it asks nobody
+    village.nodes["Agent"].engine.start(notes(village))
+    until(village, "SELECT 1 FROM flow WHERE tag = 'take-delivery/1'", "Mercy")
+    agent = image_of(village, "Agent")
+    until(village, "SELECT 1 FROM flow WHERE tag = 'remind-enrolments/1'", "Agent")
+    restored(village, "Agent", agent)
+    (row,) = mercy.engine.flows((Status.RUNNING,))
+    assert row.tag == "take-delivery/1"
+    assert of_ada(mercy, mercy, LOCAL) is None, "it has not been told yet"
+    village.pass_time(WAIT_MS)
+    assert mercy.engine.flows((Status.RUNNING, Status.OBSERVED)) == []
+    assert of_ada(mercy, mercy, LOCAL) is not None
+    assert len(recorded(mercy)) == 1
+
+
 def applied(village: Village) -> bytes:
     """Ada's agent has applied at Mercy, and nobody has taken a turn since."""
     village.nodes["Agent"].given.keys.add_patient(ADA)
@@ -88,16 +110,6 @@ def applied(village: Village) -> bytes:
         result(village, "Mercy", flow, EnrolmentOffer)
     )
     return village.nodes["Agent"].engine.start(EnrolPatient(ADA, village.party("Mercy"), code))
-
-
-def until(village: Village, statement: str, name: str) -> None:
-    """Let both take turns, one by one, until a row is there."""
-    for _ in range(50):
-        for each in ("Agent", "Mercy"):
-            village._turn(village.nodes[each])
-            if village.nodes[name].db.execute(statement).fetchone() is not None:
-                return
-    raise AssertionError("it does not happen")
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -131,7 +143,7 @@ def test_an_enrolment_that_a_restore_cut_in_half_is_whole_or_is_not(
 
 
 def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """No acknowledgement reaches the agent, but that its session is lost; then the custodian forgets having seen it."""
     flow = applied(village)
@@ -139,7 +151,7 @@ def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
     forgetful, first = image_of(village, "Mercy"), image_of(village, "Agent")
     village.settle()
     agent = put_back(village, "Agent", first, ())
-    monkeypatch.setattr(agent.engine, "acked", lambda *_: None)
+    village.unacknowledged.add("Agent")
     greet(village, "Agent")
     until(village, f"SELECT 1 FROM flow WHERE id = x'{flow.hex()}' AND status > 3", "Agent")
     row = agent.engine.flow(flow)
@@ -149,6 +161,7 @@ def test_an_application_that_leads_nowhere_any_more_keeps_no_custodian_waiting(
     assert last.execute("SELECT seq FROM flow_outbox").fetchall() == [(0,)]
     put_back(village, "Mercy", forgetful, ())
     put_back(village, "Agent", last, ())
+    village.unacknowledged.clear()
     greet(village, "Mercy")
     village.settle()
     assert [row.tag for row in village.nodes["Mercy"].engine.flows((Status.RUNNING,))] == []

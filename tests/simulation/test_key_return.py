@@ -10,7 +10,8 @@ from app.assembly import Assembly
 from app.blobs.wrap import SHARED_ITEM, SharedWrap, WrapContext, wrap_data_key
 from app.storage.database import open_database
 from app.storage.flow_store import SqliteFlowStore
-from app.subjects.patient_access import AGAIN_MS, PatientKey, PatientKeyPart
+from app.subjects.patient_access import AGAIN_MS
+from app.subjects.shared_keys import PatientKey, PatientKeyPart
 from flows.envelope import Kind, Opening
 from flows.recovery import Recover
 from flows.session import message_codec

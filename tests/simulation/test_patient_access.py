@@ -1,19 +1,27 @@
 """A patient reads her own record at her agent: what comes with a publication, and what is fetched when she reads."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from app.auth.sessions import Role, Session
 from app.gate import Opened, Refused
 from app.subjects.patient_access import AGAIN_MS, keep_up
 from app.vault.subject import Step
+from flows.flow import FlowRefused, Operation
 from flows.notary_change import ChangeNotary, Moved
 from flows.step import StepContext
 from flows.store import Status
 from flows.subjects.patient_access import FetchOwn, Obtained, ObtainKeys, ReleaseToPatient
-from flows.subjects.record import AmendRecord, Published, TransferCustody
+from flows.subjects.record import (
+    AmendRecord,
+    BuildTransfer,
+    MakeOffer,
+    Published,
+    TransferCustody,
+)
 from states.ledger import LedgerCommand, Resolved
 from states.signed import ProvenTransaction
 from states.state import StateRef, TransactionId
@@ -24,6 +32,7 @@ from tests.simulation.village import Village
 
 EVE = b"eve-at-her-agent"
 RESULT = b"HbA1c 6.1 %"
+TRIES = 9  # their rows lie in the order of random tokens
 
 
 @pytest.fixture
@@ -158,6 +167,32 @@ def test_after_a_transfer_she_reads_with_the_key_that_she_has(village: Village) 
     assert column(village, "Agent", "SELECT count(*) FROM patient_key") == [1]
     village.nodes["Mercy"].engine.disconnected(village.party("Agent"))
     assert read(village, new) == RESULT, "the ciphertext comes from the new custodian"
+
+
+@pytest.mark.parametrize("step", [MakeOffer, BuildTransfer])
+def test_a_transfer_that_failed_before_changes_nothing_about_what_is_withheld(
+    village: Village, step: type[Operation]
+) -> None:
+    """What was announced then, and perhaps offered with another reason, is not what was offered at last."""
+    old = first_of(publish(village, "Mercy", "MRN 4711", [("note", RESULT)], "harm"))
+    mercy = village.nodes["Mercy"]
+    handlers = mercy.engine._around.handlers._handlers
+
+    def not_now(_step: Step, _request: Operation) -> NoReturn:
+        raise FlowRefused("not-now", "not now")
+
+    does = handlers[step]
+    handlers[step] = not_now  # type: ignore[assignment]
+    enrol(village, "Riverside", "RV-20-88")
+    permit(village, "Mercy", "Riverside")
+    move = TransferCustody(old, village.party("Agent"), village.party("Riverside"))
+    for _ in range(TRIES):
+        village.run("Mercy", move)
+    handlers[step] = does
+    mercy.db.execute("UPDATE record SET withheld = 'other-person'")
+    village.run("Mercy", move)
+    assert column(village, "Riverside", "SELECT count(*) FROM introduction") == [TRIES + 1]
+    assert column(village, "Riverside", "SELECT withheld FROM record") == ["other-person"]
 
 
 def test_a_transfer_changes_nothing_about_what_is_withheld(village: Village) -> None:

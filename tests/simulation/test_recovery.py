@@ -3,7 +3,7 @@
 import pytest
 
 from app.assembly import Assembly
-from flows.delivery import Deliver, TakeDelivery
+from flows.delivery import Deliver, GiveTransactions, TakeDelivery
 from flows.recovery import Recover
 from flows.retrying import TRIES, WAIT_MS
 from flows.services import transaction_part
@@ -20,7 +20,7 @@ from states.subjects.terms import Exceptions, Terms
 from states.tearoff import open_tearoff
 from tests.attack.liar import Liar
 from tests.simulation.neighbours import ADA, DAY, REED, publish, result
-from tests.simulation.restoring import greet, image_of, put_back
+from tests.simulation.restoring import greet, image_of, put_back, until
 from tests.simulation.test_story import disclosed, granted
 from tests.simulation.village import Village
 
@@ -45,13 +45,16 @@ def recoveries(node: Assembly) -> list[tuple[Status, str]]:
     return [(Status(row.status), row.why) for row in node.engine.flows() if row.tag == tag]
 
 
-def grant_notes(village: Village) -> StateRef:
+def notes(village: Village) -> GrantConsent:
     """Ada, who is enrolled, lets Dr Reed read her notes at Mercy."""
     now = village.clock.now
     terms = Terms("permit", REED, None, ("TREAT",), ("note",), ())
     parties = village.party("Mercy"), village.party("Riverside")
-    grant = GrantConsent(ADA, *parties, now, now + DAY, terms, Exceptions((), ()))
-    return result(village, "Agent", village.run("Agent", grant), Stated).ref
+    return GrantConsent(ADA, *parties, now, now + DAY, terms, Exceptions((), ()))
+
+
+def grant_notes(village: Village) -> StateRef:
+    return result(village, "Agent", village.run("Agent", notes(village)), Stated).ref
 
 
 def consent_that_mercy_lost(village: Village) -> tuple[bytes, bytes]:
@@ -215,3 +218,25 @@ def test_a_peer_that_is_restored_while_it_reminds_is_asked_again(village: Villag
     connect(village, "Mercy", "Riverside")
     village.pass_time(WAIT_MS << TRIES)
     assert recoveries(node) == [(Status.DONE, "")] * 2
+
+
+def test_a_delivery_whose_bringer_is_restored_while_it_is_asked_for_more_asks_again(
+    village: Village,
+) -> None:
+    granted(village)
+    image = image_of(village, "Mercy")
+    consent = grant_notes(village)
+    mercy = put_back(village, "Mercy", image, ())  # it asks nobody
+    greet(village, "Mercy")
+    village.settle()
+    village.nodes["Agent"].engine.start(RevokeConsent(consent))
+    until(village, f"SELECT 1 FROM flow WHERE tag = '{TakeDelivery.name}' AND status = 0", "Mercy")
+    agent = image_of(village, "Agent")
+    until(village, f"SELECT 1 FROM flow WHERE tag = '{GiveTransactions.name}'", "Agent")
+    put_back(village, "Agent", agent, ())
+    greet(village, "Agent")
+    village.settle()
+    assert consent.tx not in recorded(mercy), "it has not been brought yet"
+    village.pass_time(WAIT_MS)
+    assert mercy.engine.flows((Status.RUNNING, Status.OBSERVED)) == []
+    assert recorded(mercy) == recorded(village.nodes["Agent"])

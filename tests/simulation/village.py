@@ -1,4 +1,4 @@
-"""A village: a notary, hospitals, a laboratory and an agent in one process, over connections that lose nothing.
+"""A village: a notary, hospitals, a laboratory and an agent in one process, over connections that lose what they shall.
 
 Real parts throughout: engines, vaults, subjects, notary service, key stores, blob stores. Only the wire, the clock and
 the dice are the village's. The simulator adds faults; other tests use it as it is.
@@ -182,6 +182,8 @@ class Village:
             for name, resident in self.residents.items()
         }
         self._by_party = {node.me: node for node in self.nodes.values()}
+        self.unacknowledged: set[str] = set()
+        """Names of those to whom the wire loses what acknowledges their envelopes."""
         self._greet()
 
     def _serve(self, notary: Resident) -> NotaryService:
@@ -243,8 +245,10 @@ class Village:
         result = node.engine.turn()
         for peer, envelopes in result.envelopes.items():
             self._by_party[peer].engine.deliver(node.me, envelopes)
+        lost = {self.party(name) for name in self.unacknowledged}
         for peer, upto in result.acknowledgements.items():
-            self._by_party[peer].engine.acked(node.me, upto)
+            if peer not in lost:
+                self._by_party[peer].engine.acked(node.me, upto)
         for question in result.questions:
             self._ask(node, question)
 

@@ -1,16 +1,35 @@
 """Codes of the ledger as GraphQL has them: categories as an enum, the long lists of HL7 as checked text."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-import strawberry
-
+from app.graphql.enums import documented
 from app.graphql.errors import ApiError, ErrorCode
 from flows.subjects.patient_access import WITHHELD_REASONS
-from states.subjects.codes import CATEGORIES, LABELS, PURPOSES, Label, Purpose
+from states.subjects.codes import CATEGORIES, LABELS, PURPOSES, ROLES, Label, Purpose
 from states.subjects.codes import Category as CategoryCode
 
 
-@strawberry.enum(description="What kind of record it is, as a patient recognises it.")
+@documented(
+    "What kind of record it is, as a patient recognises it.",
+    {
+        "ADMINISTRATIVE": "Appointments, insurance and the like.",
+        "ALLERGY": "Allergies and intolerances.",
+        "CONDITION": "Diagnoses and problems.",
+        "DOCUMENT": "Letters and other documents.",
+        "ENCOUNTER": "Visits and stays.",
+        "GENETICS": "What is known of the genes.",
+        "IMAGING": "Images and their reports.",
+        "IMMUNIZATION": "Vaccinations.",
+        "LABORATORY": "Results of a laboratory.",
+        "MEDICATION": "What was prescribed, given or taken.",
+        "NOTE": "Notes of those who treat.",
+        "PLAN": "What is planned.",
+        "PROCEDURE": "Operations and other procedures.",
+        "SOCIAL_HISTORY": "Living conditions and habits.",
+        "VITAL_SIGNS": "Blood pressure, weight and the like.",
+    },
+)
 class Category(StrEnum):
     """Carecord's own categories."""
 
@@ -34,7 +53,15 @@ class Category(StrEnum):
 assert tuple(Category) == CATEGORIES, "the API names every category of the ledger, and no other"
 
 
-@strawberry.enum(description="Why a custodian withholds a record's content from its patient.")
+@documented(
+    "Why a custodian withholds a record's content from its patient.",
+    {
+        "HARM": "It would endanger her or somebody else.",
+        "LAW": "A law forbids to show it.",
+        "OTHER_PERSON": "It is about another person, too.",
+        "TO_BE_DISCUSSED": "It shall first be discussed with her.",
+    },
+)
 class WithheldReason(StrEnum):
     """As the custodian says it to the patient's agent."""
 
@@ -47,26 +74,42 @@ class WithheldReason(StrEnum):
 assert tuple(WithheldReason) == WITHHELD_REASONS, "the API names every reason, and no other"
 
 
-class UnknownCode(ValueError):
-    """A code is not on its list; `field` is the input field that has it."""
+CODE_CHARS_SHOWN = 32  # of a code that is on no list
+ROLES_DESCRIPTION = ", ".join(ROLES)
 
-    def __init__(self, field: str, known: str) -> None:
-        super().__init__(f"not a code of {known}")
+
+class UnknownCode(ValueError):
+    """A code is not on its list; `field` is the input field that has it, a path with dots."""
+
+    def __init__(self, field: str, code: str, known: str) -> None:
+        super().__init__(f"{code[:CODE_CHARS_SHOWN]!a} is not a code of {known}")
         self.field = field
+        self.code = code
 
 
 def purposes_of(field: str, codes: list[str]) -> tuple[Purpose, ...]:
     """Return purposes of use, sorted, each once. Raises UnknownCode."""
-    if not set(codes) <= set(PURPOSES):
-        raise UnknownCode(field, "HL7 v3 PurposeOfUse")
+    _require(field, codes, PURPOSES, "HL7 v3 PurposeOfUse")
     return tuple(sorted(each for each in PURPOSES if each in codes))
 
 
 def labels_of(field: str, codes: list[str]) -> tuple[Label, ...]:
     """Return confidentiality and sensitivity labels, sorted, each once. Raises UnknownCode."""
-    if not set(codes) <= set(LABELS):
-        raise UnknownCode(field, "HL7 v3 Confidentiality or InformationSensitivityPolicy")
+    known = "HL7 v3 Confidentiality or InformationSensitivityPolicy"
+    _require(field, codes, LABELS, known)
     return tuple(sorted(each for each in LABELS if each in codes))
+
+
+def role_of(field: str, code: str) -> str:
+    """Return a role. Raises UnknownCode."""
+    _require(field, [code], ROLES, f"the roles: {ROLES_DESCRIPTION}")
+    return code
+
+
+def _require(field: str, codes: list[str], known: Sequence[str], name: str) -> None:
+    unknown = next((each for each in codes if each not in known), None)
+    if unknown is not None:
+        raise UnknownCode(field, unknown, name)
 
 
 def categories_of(found: list[Category]) -> tuple[CategoryCode, ...]:

@@ -7,7 +7,14 @@ import strawberry
 
 from app.graphql.errors import ErrorCode
 from app.graphql.scalars import Digest
-from app.graphql.schema.codes import Category, categories_of, labels_of, purposes_of
+from app.graphql.schema.codes import (
+    ROLES_DESCRIPTION,
+    Category,
+    categories_of,
+    labels_of,
+    purposes_of,
+    role_of,
+)
 from app.graphql.schema.consent import KIND as CONSENT_KIND
 from app.graphql.schema.consent import find_consent
 from app.graphql.schema.context import ApiContext, Info, millis
@@ -41,7 +48,9 @@ class TermsInput:
     person: str | None = strawberry.field(
         default=None, description="One person, by the id that `findPractitioner` gave."
     )
-    role: str | None = strawberry.field(default=None, description="One role, instead of a person.")
+    role: str | None = strawberry.field(
+        default=None, description=f"One role, instead of a person: {ROLES_DESCRIPTION}."
+    )
     purposes: list[str] = strawberry.field(
         default_factory=list, description="HL7 purposes of use, such as TREAT; a permit names some."
     )
@@ -237,12 +246,13 @@ def _terms(asked: TermsInput, decision: TermsDecision, parties: tuple[Party, ...
     person = person_bytes(asked.person, "terms", "person")
     if person is not None and asked.role is not None:
         raise Mistake(ErrorCode.BAD_USER_INPUT, "a person or a role, not both", "terms", "role")
+    role = None if asked.role is None else role_of("terms.role", asked.role)
     purposes = purposes_of("terms.purposes", asked.purposes)
     if said == "permit" and not purposes:
         raise Mistake(ErrorCode.BAD_USER_INPUT, "a permit names its purposes", "terms", "purposes")
     categories = categories_of(asked.categories)
     labels = labels_of("terms.labels", asked.labels)
-    return Terms(said, person, asked.role, purposes, categories, labels, parties)
+    return Terms(said, person, role, purposes, categories, labels, parties)
 
 
 def _exceptions(asked: ExceptionsInput | None) -> Exceptions:

@@ -10,6 +10,7 @@ import strawberry
 from app.blobs.sizes import size_class
 from app.gate import AccessEnded, Lacking, Opened, Refused
 from app.graphql.errors import ApiError, ErrorCode
+from app.graphql.limits import CONTENT_BYTES_MAX
 from app.graphql.scalars import Base64, RawJson, UInt53
 from app.graphql.schema.codes import purpose_of
 from app.graphql.schema.context import ApiContext
@@ -17,13 +18,16 @@ from states.errors import LedgerError
 from states.state import StateRef
 from states.subjects.codes import Purpose
 
-CONTENT_BYTES_MAX = 1 << 22
 BLOB_SIZE_MAX = size_class(CONTENT_BYTES_MAX)
 """Of ciphertext, padded: what a document of CONTENT_BYTES_MAX becomes. All of its class can be shown."""
 CONTENT_COST = 20
 GET_SECONDS = 5.0  # for which a patient waits for a custodian
 GET_BEAT_SECONDS = 0.02
 NOTHING_AVAILABLE = "Nothing available."
+
+TOLD_BY_READING = (
+    "Null but for the patient herself: others learn it by reading `content`, which is logged."
+)
 
 PurposeArgument = Annotated[
     str,
@@ -39,6 +43,15 @@ class RecordContent:
 
     resource: RawJson | None = strawberry.field(description="The FHIR resource as JSON.")
     bytes: Base64 | None = strawberry.field(description="The bytes exactly as they were received.")
+    code: str | None = strawberry.field(
+        description="The record's clinical code; may be empty; null where there is no content."
+    )
+    code_system: str | None = strawberry.field(
+        description="The code's system; may be empty; null where there is no content."
+    )
+    labels: list[str] | None = strawberry.field(
+        description="Confidentiality and sensitivity; null where there is no content."
+    )
     refusal: str | None = strawberry.field(description="Why there is none; null where there is.")
     log_entry: UInt53 | None = strawberry.field(
         description="Where this node's reading log holds the reading."
@@ -58,7 +71,15 @@ async def shown(
     answer = read()
     if isinstance(answer, Refused):
         await until_answerable(context, answer)
-        return RecordContent(resource=None, bytes=None, refusal=answer.words, log_entry=None)
+        return RecordContent(
+            resource=None,
+            bytes=None,
+            code=None,
+            code_system=None,
+            labels=None,
+            refusal=answer.words,
+            log_entry=None,
+        )
     parts: list[bytes] = []
     try:
         for chunk in answer.chunks:
@@ -74,6 +95,9 @@ async def shown(
     return RecordContent(
         resource=_resource(found),
         bytes=Base64(found),
+        code=answer.content.code,
+        code_system=answer.content.system,
+        labels=list(answer.content.labels),
         refusal=None,
         log_entry=UInt53(answer.entry),
     )
@@ -118,6 +142,7 @@ def _resource(found: bytes) -> RawJson | None:
 
 __all__ = [
     "CONTENT_COST",
+    "TOLD_BY_READING",
     "PurposeArgument",
     "RecordContent",
     "purpose_of",

@@ -1,20 +1,21 @@
 """What resolvers have: the node's services, and for each request its viewer and its ledger moment."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from functools import partial
+from typing import Protocol, Self, TypeAlias
 
 import strawberry
 
 from app.assembly import Assembly
 from app.auth.sessions import Role, Session
 from app.gate import Lacking, Opened, Refused
-from app.graphql.context_protocol import Caller, MakeContext, RequestContext
+from app.graphql.context_protocol import Caller, MakeContext
 from app.graphql.cursors import Cursors
 from app.graphql.errors import Json
 from app.graphql.limits import ServiceLimits
+from app.graphql.scalars import show_datetime
 from app.graphql.schema.broadcast import Broadcast
 from app.graphql.schema.identifiers import GlobalIds
 from app.graphql.schema.moment import Moment, Snapshots
@@ -88,13 +89,21 @@ class Api:
 
 
 class ApiContext:
-    """One request's. Its moment is opened when the first row is read."""
+    """One request's. Its moment is opened when the first row is read, and given back at the end of the block."""
 
     def __init__(self, api: Api, caller: Caller) -> None:
         self.api = api
         self.caller = caller
         self.viewer = api.viewer(caller)
         self._moment: Moment | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._moment is not None:
+            self._moment.close()
+            self._moment = None
 
     @property
     def moment(self) -> Moment:
@@ -114,13 +123,8 @@ class ApiContext:
         """Say which ledger moment was read, and when that was."""
         moment = self.moment
         return {
-            "consistency": {"ledgerSeq": moment.seq, "asOf": instant(moment.now).isoformat()},
+            "consistency": {"ledgerSeq": moment.seq, "asOf": show_datetime(instant(moment.now))},
         }
-
-    def close(self) -> None:
-        if self._moment is not None:
-            self._moment.close()
-            self._moment = None
 
 
 Info: TypeAlias = strawberry.Info[ApiContext, None]
@@ -128,16 +132,7 @@ Info: TypeAlias = strawberry.Info[ApiContext, None]
 
 def make_context(api: Api) -> MakeContext:
     """Return what `build_app` opens for each request and each event."""
-
-    @asynccontextmanager
-    async def open_context(caller: Caller) -> AsyncIterator[RequestContext]:
-        context = ApiContext(api, caller)
-        try:
-            yield context
-        finally:
-            context.close()
-
-    return open_context
+    return partial(ApiContext, api)
 
 
 def instant(ms: int) -> datetime:

@@ -9,12 +9,14 @@ from sqlalchemy import and_, bindparam, exists, not_, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.scalars import Digest, LedgerSeq, UInt53
 from app.graphql.schema.codes import Category
 from app.graphql.schema.consent import KIND as CONSENT_KIND
 from app.graphql.schema.consent import Consent, find_consent
 from app.graphql.schema.content import (
     CONTENT_COST,
+    TOLD_BY_READING,
     PurposeArgument,
     RecordContent,
     purpose_of,
@@ -23,7 +25,7 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Id, Node, info_keys
+from app.graphql.schema.node import Id, Node, filter_keys, info_keys
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
@@ -141,7 +143,14 @@ ITEMS = Listing(
 )
 
 
-@strawberry.enum(description="Whether the keys of a disclosure came.")
+@documented(
+    "Whether the keys of a disclosure came.",
+    {
+        "PENDING": "Not yet; they may still come.",
+        "RELEASED": "They came.",
+        "NOT_RELEASED": "They did not come in time, and never will.",
+    },
+)
 class ReleaseStatus(StrEnum):
     """A disclosure without its keys opens nothing."""
 
@@ -177,14 +186,26 @@ class DisclosedItem(Node):
     disclosure_id: Digest = strawberry.field(description="The disclosure's transaction.")
     number: int = strawberry.field(description="Its place in the disclosure.")
     kind: str = strawberry.field(description="FHIR resource type.")
-    code: str = strawberry.field(description="Its clinical code; may be empty.")
-    code_system: str = strawberry.field(description="The code's system; may be empty.")
+    code: str | None = strawberry.field(
+        description="Its clinical code; may be empty. " + TOLD_BY_READING
+    )
+    code_system: str | None = strawberry.field(
+        description="The code's system; may be empty. " + TOLD_BY_READING
+    )
     category: Category = strawberry.field(description="What kind of record it is.")
-    labels: list[str] = strawberry.field(description="Confidentiality and sensitivity.")
-    day: str | None = strawberry.field(description="Day of care, as YYYY-MM-DD.")
+    labels: list[str] | None = strawberry.field(
+        description="Confidentiality and sensitivity. " + TOLD_BY_READING
+    )
+    day: str | None = strawberry.field(
+        description="Day of care, as YYYY-MM-DD; null where the resource has none."
+    )
     version: int = strawberry.field(description="The version that was disclosed.")
-    superseded_by: int | None = strawberry.field(description="A newer version that exists.")
-    withdrawn_at: datetime | None = strawberry.field(description="Since when it is withdrawn.")
+    superseded_by: int | None = strawberry.field(
+        description="The number of a newer version that exists; null where none is known."
+    )
+    withdrawn_at: datetime | None = strawberry.field(
+        description="Since when it is withdrawn; null where it is not."
+    )
     announced: bool = strawberry.field(
         description="False where the patient's agent knows no such record: ask the custodian."
     )
@@ -202,15 +223,16 @@ def item_of(context: ApiContext, row: Row) -> DisclosedItem:
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
+    hers = context.viewer.reach(Subject.DISCLOSURE) is Reach.OWN
     return DisclosedItem(
         id=context.api.ids.seal(ITEM_KIND, tx, int(number or 0)),
         disclosure_id=Digest(tx),
         number=int(number or 0),
         kind=said.kind,
-        code=said.code,
-        code_system=said.system,
+        code=said.code if hers else None,
+        code_system=said.system if hers else None,
         category=Category(said.category),
-        labels=list(said.labels),
+        labels=list(said.labels) if hers else None,
         day=said.day,
         version=int(version or 0),
         superseded_by=None if superseded is None else int(superseded),
@@ -270,7 +292,9 @@ class Disclosure(Node):
     read_until: datetime = strawberry.field(description="Until when it may be read.")
     recorded_at: datetime = strawberry.field(description="The notary's time.")
     release: ReleaseStatus = strawberry.field(description="Whether the keys came.")
-    released_at: datetime | None = strawberry.field(description="When they did.")
+    released_at: datetime | None = strawberry.field(
+        description="When they came; null while they have not."
+    )
     item_count: int = strawberry.field(description="Records that it names on the ledger.")
     created_seq: LedgerSeq = strawberry.field(description="Since when it is here.")
     items: Connection[DisclosedItem] = strawberry.field(
@@ -340,8 +364,8 @@ def disclosures(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's fo
     context = info.context
     filters = chosen(info, patient, Life.ALL)
     if consent is not None:
-        keys = info_keys(info, consent, CONSENT_KIND) or (b"", 0)
-        filters |= {"consent_tx": keys[0], "consent_idx": keys[1]}
+        tx, idx = filter_keys(context, "consent", consent, CONSENT_KIND)
+        filters |= {"consent_tx": tx, "consent_idx": idx}
     return page(
         context,
         DISCLOSURES,

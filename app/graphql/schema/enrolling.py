@@ -8,6 +8,7 @@ import msgspec
 import strawberry
 
 from app.graphql.errors import ErrorCode, UserError
+from app.graphql.schema.codes import ROLES_DESCRIPTION, UnknownCode, role_of
 from app.graphql.schema.context import Info, instant
 from app.graphql.schema.flow import KIND as FLOW_KIND
 from app.graphql.schema.flow import Practitioner, find_flow
@@ -20,6 +21,7 @@ from app.graphql.schema.mutation import (
     named_keys,
     named_party,
     require,
+    require_name,
     start,
     user_error,
 )
@@ -32,13 +34,11 @@ from flows.subjects.enrolment import (
     OfferEnrolment,
 )
 from flows.subjects.enrolment import Practitioner as Named
-from states.encoding import Codec, encode
-from states.errors import LedgerError
 
 PERSON_SIZE = 16
+NAME_CHARS_MIN = 2  # as an organisation's directory takes it (WhoIs)
 CODE = re.compile(r"[0-9A-F]{32}\Z")
 _OFFER: msgspec.msgpack.Decoder[EnrolmentOffer] = msgspec.msgpack.Decoder(EnrolmentOffer)
-_NAMED: Codec[Named] = Codec(Named, "practitioner")
 
 
 @strawberry.input(description="Draw a one-time code for the patient at the desk.")
@@ -89,7 +89,7 @@ class AddPractitionerInput:
 
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
     shown_as: str = strawberry.field(description="The name to show, such as Dr A. Reed.")
-    role: str = strawberry.field(description="Her role: clinician, pharmacist, researcher.")
+    role: str = strawberry.field(description=f"Her role: {ROLES_DESCRIPTION}.")
 
 
 @strawberry.type(description="Who was entered.")
@@ -106,7 +106,7 @@ def offer_enrolment(info: Info, input: Annotated[OfferEnrolmentInput, ASKED]) ->
         Action.OFFER_ENROLMENT,
         input.idempotency_key,
         input,
-        lambda: OfferEnrolment(input.local_name),
+        lambda: OfferEnrolment(require_name(input.local_name, "localName")),
     )
 
 
@@ -151,7 +151,7 @@ def find_practitioner(info: Info, input: Annotated[FindPractitionerInput, ASKED]
 
     def make() -> FindPractitioner:
         organisation = named_party(context, input.organisation, "organisation")
-        return FindPractitioner(organisation, input.name)
+        return FindPractitioner(organisation, require_name(input.name, "name", NAME_CHARS_MIN))
 
     return start(info, Action.FIND_PRACTITIONER, input.idempotency_key, input, make)
 
@@ -165,11 +165,9 @@ def add_practitioner(
     assembly = context.api.assembly
 
     def make(_: str) -> bytes:
-        if not input.shown_as.strip() or not input.shown_as.isprintable():
-            words = "printable text, and not blank"
-            raise Mistake(ErrorCode.BAD_USER_INPUT, words, "shownAs")
-        named = Named(assembly.given.entropy(PERSON_SIZE), input.shown_as, input.role)
-        assembly.enrolments.add_practitioner(assembly.db, _NAMED.decode(encode(named)))
+        shown_as, role = require_name(input.shown_as, "shownAs"), role_of("role", input.role)
+        named = Named(assembly.given.entropy(PERSON_SIZE), shown_as, role)
+        assembly.enrolments.add_practitioner(assembly.db, named)
         return named.person
 
     try:
@@ -177,7 +175,7 @@ def add_practitioner(
         asked = (Action.KEEP_STAFF.value, input)
         requests = context.api.requests
         person = requests.once(context.viewer, input.idempotency_key, asked, make)
-    except (Mistake, KeyReused, LedgerError) as refused:
+    except (Mistake, KeyReused, UnknownCode) as refused:
         return PractitionerPayload(practitioner=None, user_errors=[user_error(refused)])
     context.renew()
     shown = Practitioner(person=person.hex(), shown_as=input.shown_as, role=input.role)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -10,14 +11,16 @@ from sqlalchemy import and_, bindparam, column, select, table
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.schema.consent import Consent, find_consent
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.disclosure import Disclosure, find_disclosure
+from app.graphql.schema.failures import FailureCode, FlowFailure, failure_of
 from app.graphql.schema.listing import After, Before, First, Last, Listing, find, page
 from app.graphql.schema.moment import Cell, Row, sql
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
-from app.graphql.schema.policy import Reach, Subject
+from app.graphql.schema.policy import Action, Reach, Subject
 from app.graphql.schema.record import Record, find_record
 from app.graphql.schema.restriction import Restriction, find_restriction
 from app.rows.tables import RecordRow
@@ -31,21 +34,6 @@ from states.errors import MalformedBytes
 
 KIND = "flow"
 RECORDS_SHOWN_MAX = 100
-
-PUBLIC_FAILURES = frozenset(
-    {
-        "FlowRefused",
-        "NotConcerned",
-        "NotEnrolled",
-        "NotHeld",
-        "OverLimit",
-        "RuleBroken",
-        "CounterpartyFailed",
-        "NotCommitted",
-        "WindowLapsed",
-    }
-)
-"""Failures whose words may be shown to who started the flow: refusals, written for people."""
 
 _F = table(
     "flow",
@@ -99,7 +87,18 @@ _OUTPUTS = sql(
 STEPS_SHOWN = 50
 
 
-@strawberry.enum(description="Where a flow is in its life.")
+@documented(
+    "Where a flow is in its life.",
+    {
+        "RUNNING": "It goes on by itself: it works, or waits for somebody's answer.",
+        "PAUSED": "An operator paused it.",
+        "RETRYING": "Something failed; it tries again by itself.",
+        "OBSERVED": "It waits for an operator, who may retry or kill it.",
+        "DONE": "It has ended; `result` says with what.",
+        "FAILED": "It was refused; `failure` says why. Ask again by another key.",
+        "KILLED": "An operator ended it.",
+    },
+)
 class FlowStatus(StrEnum):
     """From DONE on it has ended."""
 
@@ -122,16 +121,6 @@ class FlowStep:
     at: datetime = strawberry.field(description="When.")
     status: FlowStatus = strawberry.field(description="The flow's status then.")
     step: str = strawberry.field(description="What it did.")
-
-
-@strawberry.type(description="Why a flow failed or waits.")
-class FlowFailure:
-    """Words of a refusal are shown to who started the flow only."""
-
-    code: str = strawberry.field(description="The kind of failure, for programs.")
-    message: str | None = strawberry.field(
-        description="Why, for people; null where it is not public."
-    )
 
 
 @strawberry.type(description="A patient was enrolled.")
@@ -188,7 +177,9 @@ class DisclosedResult:
     outcome: str = strawberry.field(
         description="disclosed, not-released, refused or not-committed."
     )
-    words: str | None = strawberry.field(description="The custodian's words of a refusal.")
+    words: str | None = strawberry.field(
+        description="The custodian's words of a refusal; null where it did not refuse."
+    )
     disclosure: Disclosure | None = strawberry.field(description="The disclosure, if there is one.")
 
 
@@ -242,14 +233,14 @@ def _shown(context: ApiContext, found: _Result) -> FlowResult:
             return DisclosedResult(outcome=outcome, words=words or None, disclosure=made)
 
 
-def _failure(root: "Flow") -> FlowFailure | None:
-    return failure_of(root.why, root.status, is_own=root.is_own)
+def _failure(root: "Flow", info: Info) -> FlowFailure | None:
+    return _failure_in(info.context, root.why, root.status, is_own=root.is_own)
 
 
 def _steps(root: "Flow", info: Info) -> list[FlowStep]:
     parameters: dict[str, object] = {"flow": root.flow, "most": STEPS_SHOWN}
     rows = info.context.moment.rows(_LAST_STEPS, parameters)
-    return [step_of(row, is_own=root.is_own) for row in reversed(rows)]
+    return [step_of(info.context, row, is_own=root.is_own) for row in reversed(rows)]
 
 
 @strawberry.type(description="A conversation of this node with others, durable until it ends.")
@@ -277,30 +268,39 @@ class Flow(Node):
     )
 
 
-def failure_of(why: str, status: FlowStatus, *, is_own: bool) -> FlowFailure | None:
-    """Return what may be said of why a flow does not go on."""
-    stopped = (
-        FlowStatus.FAILED,
-        FlowStatus.OBSERVED,
-        FlowStatus.RETRYING,
-        FlowStatus.KILLED,
-        FlowStatus.PAUSED,
-    )
-    if status not in stopped:
+_STOPPED = {
+    FlowStatus.FAILED: FailureCode.INTERNAL_SERVER_ERROR,
+    FlowStatus.OBSERVED: FailureCode.OPERATOR_NEEDED,
+    FlowStatus.RETRYING: FailureCode.INTERNAL_SERVER_ERROR,
+    FlowStatus.KILLED: FailureCode.KILLED,
+    FlowStatus.PAUSED: FailureCode.PAUSED,
+}
+"""The statuses of flows that do not go on, and why where no exception is named."""
+
+
+def _failure_in(
+    context: ApiContext, why: str, status: FlowStatus, *, is_own: bool
+) -> FlowFailure | None:
+    """Return what may be said of why a flow does not go on; None where it does."""
+    if status not in _STOPPED:
         return None
-    code, found, words = why.partition(": ")
-    if not found:  # an operator's doing: no exception's words
-        return FlowFailure(code=status.value, message=why or None)
-    public = is_own and code in PUBLIC_FAILURES
-    return FlowFailure(code=code, message=words if public else None)
+    operates = context.viewer.may(Action.OPERATE)
+    return failure_of(
+        why, _STOPPED[status], partial(_name_of, context), is_own=is_own, operates=operates
+    )
 
 
-def step_of(row: Row, *, is_own: bool) -> FlowStep:
+def _name_of(context: ApiContext, did: str) -> str:
+    member = context.party(did)
+    return did if member is None else member.name
+
+
+def step_of(context: ApiContext, row: Row, *, is_own: bool) -> FlowStep:
     """Return a step; an exception's words, which a failed flow tells as its last step, are masked."""
     _, at, number, step = row
     status = _STATUSES[int(number or 0)]
-    failure = failure_of(str(step), status, is_own=is_own)
-    said = str(step) if failure is None else failure.message or failure.code
+    failure = _failure_in(context, str(step), status, is_own=is_own)
+    said = str(step) if failure is None else failure.message or failure.code.name
     return FlowStep(at=instant(int(at or 0)), status=status, step=said)
 
 
@@ -348,10 +348,16 @@ def flows(
     )
 
 
+def last_step(context: ApiContext, flow: bytes) -> int:
+    """Return the number of what a flow told last; 0 where nothing is kept."""
+    rows = context.moment.rows(_LAST_STEPS, {"flow": flow, "most": 1})
+    return int(rows[0][0] or 0) if rows else 0
+
+
 def steps_after(context: ApiContext, flow: bytes, after: int, most: int) -> list[Row]:
     """Return what a flow told after a number, in order."""
     return context.moment.rows(_PROGRESS, {"flow": flow, "after": after, "most": most})
 
 
 assert [each.name for each in Status] == [each.name for each in FlowStatus], "one list of statuses"
-__all__ = ["FLOWS", "KIND", "Flow", "find_flow", "flow_of", "flows", "steps_after"]
+__all__ = ["FLOWS", "KIND", "Flow", "find_flow", "flow_of", "flows", "last_step", "steps_after"]

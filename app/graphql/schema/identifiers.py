@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import strawberry
@@ -9,9 +10,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from app.graphql.cursors import KEY_BYTES, SortKey
+from app.graphql.limits import ID_CHARS_MAX
 
-ID_CHARS_MAX = 512
 VERSION = 1
+REMEMBERED = (
+    4_096  # ids of either direction; a page shows the same few organisations again and again
+)
 
 
 class _Named(msgspec.Struct, frozen=True, array_like=True):
@@ -38,13 +42,15 @@ class GlobalIds:
             raise ValueError(f"an id key has {KEY_BYTES} bytes, not {len(key)}")
         self._siv = AESSIV(key)
         self._decoder = msgspec.msgpack.Decoder(_Named)
+        self.seal = lru_cache(REMEMBERED)(self._seal)
+        self.open = lru_cache(REMEMBERED)(self._open)
 
-    def seal(self, kind: str, *keys: SortKey) -> strawberry.ID:
+    def _seal(self, kind: str, *keys: SortKey) -> strawberry.ID:
         sealed = self._siv.encrypt(msgspec.msgpack.encode((kind, keys)), [b"id"])
         text = base64.urlsafe_b64encode(bytes([VERSION]) + sealed).rstrip(b"=").decode()
         return strawberry.ID(text)
 
-    def open(self, id_: str) -> Named | None:
+    def _open(self, id_: str) -> Named | None:
         """Return what an id of this node names; None for everything else."""
         if len(id_) > ID_CHARS_MAX:
             return None

@@ -27,7 +27,8 @@ Column = ColumnElement[Any]
 Parameter = BindParameter[Any]
 
 First = Annotated[
-    int | None, strawberry.argument(description="How many, from the newest on; 20 if not said.")
+    int | None,
+    strawberry.argument(description="How many, from the beginning of the list on; 20 if not said."),
 ]
 After = Annotated[str | None, strawberry.argument(description="Those after this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description="How many, from the end.")]
@@ -133,7 +134,8 @@ def _moment_of(wanted: Page, as_of: int | None, moment: Moment) -> int:
     if as_of is None:
         return moment.seq
     if as_of > moment.seq:
-        raise ApiError(ErrorCode.BAD_USER_INPUT, "asOf lies in the future of this node's ledger")
+        words = "asOf lies in the future of this node's ledger"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "asOf"})
     return as_of
 
 

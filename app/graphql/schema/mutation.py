@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 import msgspec
 import strawberry
 
 from app.graphql.cursors import SortKey
 from app.graphql.errors import ApiError, ErrorCode, UserError
+from app.graphql.schema.checking import flaw_of, input_path
 from app.graphql.schema.codes import UnknownCode
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.flow import Flow, find_flow
@@ -16,6 +16,7 @@ from app.graphql.schema.node import keys_of
 from app.graphql.schema.party import KIND as PARTY_KIND
 from app.graphql.schema.policy import Action
 from app.graphql.schema.requests import KeyReused
+from app.names import name_flaw
 from flows.flow import Flow as LedgerFlow
 from states.encoding import Codec, encode
 from states.errors import LedgerError, MalformedBytes
@@ -38,11 +39,15 @@ class Mistake(Exception):
         self.error = UserError(code=code, field=["input", *field], message=message)
 
 
-@strawberry.type(description="What every mutation that starts a flow answers.")
+@strawberry.type(
+    description="What a mutation that starts a flow, or orders something of one, answers."
+)
 class FlowPayload:
     """At once: the flow goes on by itself."""
 
-    flow: Flow | None = strawberry.field(description="The flow; null where it was refused.")
+    flow: Flow | None = strawberry.field(
+        description="The flow; null where none was started or found."
+    )
     user_errors: list[UserError] = strawberry.field(description="Why it was refused.")
 
 
@@ -62,7 +67,7 @@ def start(
     def checked() -> LedgerFlow:
         flow = make()
         assert isinstance(flow, msgspec.Struct), "flows are structs"
-        _codec(type(flow)).decode(encode(flow))
+        require_fitting(flow, asked)
         return flow
 
     try:
@@ -92,14 +97,28 @@ def user_error(refused: Exception) -> UserError:
         return UserError(
             code=code, field=["input", *refused.field.split(".")], message=str(refused)
         )
-    if isinstance(refused, MalformedBytes):
-        return UserError(code=code, field=["input"], message="a value is out of its range")
     return UserError(code=code, field=["input"], message=str(refused))
 
 
-@lru_cache(64)
-def _codec(kind: type[msgspec.Struct]) -> Codec[msgspec.Struct]:
-    return Codec(kind, "flow")
+def require_fitting(made: msgspec.Struct, asked: object) -> None:
+    """Raise Mistake unless `made` is as its type says; it names the field of the input `asked` that is at fault."""
+    try:
+        Codec(type(made), "input").decode(encode(made))
+    except MalformedBytes as refused:
+        flaw = flaw_of(made)
+        if flaw is None:
+            raise
+        field = input_path(asked, flaw.path)
+        # What the input does not name the client did not choose alone: the value's own name says most.
+        words = flaw.why if len(field) == len(flaw.path) else f"{'.'.join(flaw.path)}: {flaw.why}"
+        raise Mistake(ErrorCode.BAD_USER_INPUT, words, *field) from refused
+
+
+def require_name(name: str, field: str, least: int = 1) -> str:
+    """Return a name that people gave; raises Mistake."""
+    if flaw := name_flaw(name, least):
+        raise Mistake(ErrorCode.BAD_USER_INPUT, f"no name: {flaw}", field)
+    return name
 
 
 def check_key(key: str) -> None:

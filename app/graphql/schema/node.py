@@ -7,9 +7,8 @@ from typing import Annotated
 import strawberry
 
 from app.graphql.cursors import SortKey
+from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.schema.context import ApiContext, Info
-
-NODES_MAX = 100
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="A global id, as `id` returned it.")]
 
@@ -40,6 +39,18 @@ def keys_of(context: ApiContext, id_: str, kind: str) -> tuple[SortKey, ...] | N
     """Return the primary key that an id of this kind names; None for every other id."""
     named = context.api.ids.open(id_)
     return named.keys if named is not None and named.kind == kind else None
+
+
+def filter_keys(context: ApiContext, argument: str, id_: str, kind: str) -> tuple[SortKey, ...]:
+    """Return the primary key that a filter's id names. Raises BAD_USER_INPUT for what is no id of this kind.
+
+    Whether there is such a thing, or one for this viewer, is not asked: a filter by it finds nothing.
+    """
+    keys = keys_of(context, id_, kind)
+    if keys is None:
+        words = f"{argument}: this is no id that this node gave to a {kind}"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": argument})
+    return keys
 
 
 def info_keys(info: Info, id_: str | None, kind: str) -> tuple[SortKey, ...] | None:

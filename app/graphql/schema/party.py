@@ -4,8 +4,10 @@ from typing import Annotated
 
 import strawberry
 
+from app.config import KINDS
 from app.graphql.connections import Connection, Pager
 from app.graphql.cursors import PageArguments, Position, Scope, SortKey, page_of
+from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last
 from app.graphql.schema.node import Node
@@ -21,7 +23,7 @@ class Party(Node):
     did: str = strawberry.field(description="The did:key of its founding key; it never changes.")
     name: str | None = strawberry.field(description="Null where the map has no such member.")
     kind: str | None = strawberry.field(
-        description="hospital, laboratory, insurer, research, agent, authority or notary."
+        description=f"One of {', '.join(KINDS)}; null where the map has no such member."
     )
     active: bool = strawberry.field(description="Whether the map lists it as a member today.")
     endpoints: list[str] = strawberry.field(description="Where it is reached.")
@@ -54,15 +56,18 @@ def find_party(context: ApiContext, keys: tuple[SortKey, ...]) -> Party | None:
 def parties(
     info: Info,
     kind: Annotated[
-        str | None, strawberry.argument(description="Only those of this kind, such as hospital.")
+        str | None, strawberry.argument(description=f"Only those of this kind: {', '.join(KINDS)}.")
     ] = None,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
 ) -> Connection[Party]:
-    """Members by name. The map is in memory, and small."""
+    """Members by name. The map is in memory, and small. Raises BAD_USER_INPUT for a kind that is none."""
     context = info.context
+    if kind is not None and kind not in KINDS:
+        words = f"kind: none is called that; there are {', '.join(KINDS)}"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "kind"})
     scope = Scope("parties", context.viewer.user_id, (kind,))
     asked = PageArguments(first, after, last, before)
     wanted = page_of(asked, context.api.cursors, scope, context.api.limits)

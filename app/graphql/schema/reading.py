@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, select
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.scalars import Base64, Digest, UInt53
 from app.graphql.schema.codes import Category
 from app.graphql.schema.context import ApiContext, Info, instant
@@ -17,7 +18,8 @@ from app.graphql.schema.moment import Cell, Row, content_of, sql
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
-from app.readings.bundles import NothingToProve
+from app.readings.bundles import Line, NothingToProve
+from app.readings.chains import Alarm, Mark
 from app.readings.tables import (
     LookAlarmRow,
     LookItemRow,
@@ -52,9 +54,11 @@ LOOKS = Listing(
         _L.c.body,
         _L.c.salt,
         _L.c.proof,
+        _L.c.digest,
+        _L.c.mark,
     ),
-    key=(_L.c.organisation, _L.c.chain, _L.c.number),
-    order=(_L.c.at, _L.c.organisation, _L.c.chain, _L.c.number),
+    key=(_L.c.organisation, _L.c.chain, _L.c.number, _L.c.digest),
+    order=(_L.c.at, _L.c.organisation, _L.c.chain, _L.c.number, _L.c.digest),
     visible={Reach.OWN: _L.c.patient == bindparam("viewer_person")},
 )
 ALARMS = Listing(
@@ -91,12 +95,22 @@ _ITEMS_OF = sql(
         _LI.c.organisation == bindparam("organisation"),
         _LI.c.chain == bindparam("chain"),
         _LI.c.number == bindparam("number"),
+        _LI.c.digest == bindparam("digest"),
     )
     .order_by(_LI.c.item)
 )
 
 
-@strawberry.enum(description="How a look ended.")
+@documented(
+    "How a look ended.",
+    {
+        "READ": "The content was opened.",
+        "REFUSED": "Somebody asked, and got nothing.",
+        "RELEASED": "The custodian gave the keys to the recipient.",
+        "NOT_RELEASED": "The custodian disclosed and then did not give the keys.",
+        "WITHDRAWN": "It was taken back: it may not be read any more.",
+    },
+)
 class LookOutcome(StrEnum):
     """As the organisation's log has it."""
 
@@ -107,6 +121,14 @@ class LookOutcome(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+@documented("What is to be known of a line.", {mark.name: mark.value for mark in Mark})
+class LookMark(StrEnum):
+    """Of either, the agent keeps the line as it was reported."""
+
+    CONTRADICTED = Mark.CONTRADICTED.name
+    LOST = Mark.LOST.name
+
+
 @strawberry.type(description="What was looked at.")
 class LookedAt:
     """Null members where the agent knows no such record."""
@@ -114,14 +136,13 @@ class LookedAt:
     commitment: Digest | None = strawberry.field(description="The record's commitment.")
     kind: str | None = strawberry.field(description="FHIR resource type.")
     category: Category | None = strawberry.field(description="What kind of record it is.")
-    day: str | None = strawberry.field(description="Day of care, as YYYY-MM-DD.")
+    day: str | None = strawberry.field(
+        description="Day of care, as YYYY-MM-DD; null where none is known."
+    )
 
 
 def _items(root: "Look", info: Info) -> list[LookedAt]:
-    organisation, chain, number = root.place
-    rows = info.context.moment.rows(
-        _ITEMS_OF, {"organisation": organisation, "chain": chain, "number": number}
-    )
+    rows = info.context.moment.rows(_ITEMS_OF, dict(root.place._asdict()))
     return [_looked_at(commitment, content) for commitment, content in rows]
 
 
@@ -148,12 +169,8 @@ def _bundle(root: "Look", info: Info) -> Base64 | None:
     bundles = context.api.bundles
     if bundles is None:
         return None
-    organisation, chain, number = root.place
-    assert isinstance(chain, bytes), "a primary key"
     try:
-        proof = bundles.of_look(
-            context.api.assembly.db, PartyName(str(organisation)), chain, int(number or 0)
-        )
+        proof = bundles.of_look(context.api.assembly.db, root.place)
     except NothingToProve:
         return None  # its evidence was erased
     return Base64(proof)
@@ -163,7 +180,7 @@ def _bundle(root: "Look", info: Info) -> Base64 | None:
 class Look(Node):
     """Reported by the organisation, signed by its reading log, numbered without gaps."""
 
-    place: strawberry.Private[tuple[SortKey, ...]]
+    place: strawberry.Private[Line]
     made: strawberry.Private[Cell]
     organisation: Party = strawberry.field(description="Where somebody looked.")
     number: UInt53 = strawberry.field(description="Its number in the organisation's chain.")
@@ -172,6 +189,9 @@ class Look(Node):
     by_person: bool = strawberry.field(description="False where a system read by itself.")
     emergency: bool = strawberry.field(description="Whether an emergency was declared.")
     outcome: LookOutcome = strawberry.field(description="How it ended.")
+    mark: LookMark | None = strawberry.field(
+        description="Null for a line that stands as the others do."
+    )
     evidence: Base64 = strawberry.field(
         description="Entry, salt and proof (reported/1): it verifies offline."
     )
@@ -198,12 +218,13 @@ def _reader(entry: ReadingEntry) -> Reader:
 
 
 def look_of(context: ApiContext, row: Row) -> Look:
-    organisation, chain, number, at, made, body, salt, proof = row
+    organisation, chain, number, at, made, body, salt, proof, digest, mark = row
     assert isinstance(chain, bytes), "a primary key"
+    assert isinstance(digest, bytes), "a primary key"
     assert isinstance(body, bytes), "an entry is encoded"
     assert isinstance(salt, bytes), "a column of bytes"
     entry = READING.decode(body)
-    place: tuple[SortKey, ...] = (str(organisation), chain, int(number or 0))
+    place = Line(PartyName(str(organisation)), chain, int(number or 0), digest)
     return Look(
         id=context.api.ids.seal(LOOK_KIND, *place),
         place=place,
@@ -215,6 +236,7 @@ def look_of(context: ApiContext, row: Row) -> Look:
         by_person=entry.by == "person",
         emergency=entry.emergency,
         outcome=LookOutcome(entry.outcome),
+        mark=None if mark is None else LookMark(str(mark)),
         evidence=Base64(encode(ReportedReading(body, salt, str(proof)))),
     )
 
@@ -225,7 +247,9 @@ class LookAlarm(Node):
 
     organisation: Party = strawberry.field(description="Whose reports do not fit.")
     at: datetime = strawberry.field(description="When the agent noticed.")
-    kind: str = strawberry.field(description="What is wrong, for programs.")
+    kind: str = strawberry.field(
+        description=f"What is wrong, for programs: {', '.join(Alarm.__members__)}."
+    )
     words: str = strawberry.field(description="What is wrong, for people.")
     first: UInt53 = strawberry.field(description="The first entry concerned; 0 where none is.")
     last: UInt53 = strawberry.field(description="The last one.")

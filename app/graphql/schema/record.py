@@ -9,10 +9,12 @@ from sqlalchemy import and_, bindparam, func, or_
 from app.auth.sessions import Role
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.scalars import Digest, LedgerSeq, UInt53
 from app.graphql.schema.codes import Category, WithheldReason
 from app.graphql.schema.content import (
     CONTENT_COST,
+    TOLD_BY_READING,
     PurposeArgument,
     RecordContent,
     purpose_of,
@@ -22,7 +24,8 @@ from app.graphql.schema.content import (
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
 from app.graphql.schema.moment import Cell, Row, content_of
-from app.graphql.schema.node import Id, Node, info_keys
+from app.graphql.schema.node import Id, Node, filter_keys, info_keys
+from app.graphql.schema.party import KIND as PARTY_KIND
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import KIND as PATIENT_KIND
 from app.graphql.schema.patient import Patient, patient_named
@@ -86,7 +89,14 @@ RECORDS = Listing(
 )
 
 
-@strawberry.enum(description="Which states: those that live, those that were consumed, or both.")
+@documented(
+    "Which states: those that live, those that were consumed, or both.",
+    {
+        "LIVE": "Those that nothing has consumed.",
+        "PAST": "Those that were replaced or have ended.",
+        "ALL": "Both.",
+    },
+)
 class Life(StrEnum):
     """At the ledger moment that is read."""
 
@@ -123,11 +133,19 @@ class Record(Node):
     custodian: Party = strawberry.field(description="Who keeps it.")
     version: int = strawberry.field(description="1 at first.")
     kind: str = strawberry.field(description="FHIR resource type.")
-    code: str = strawberry.field(description="Its clinical code; may be empty.")
-    code_system: str = strawberry.field(description="The code's system; may be empty.")
+    code: str | None = strawberry.field(
+        description="Its clinical code; may be empty. " + TOLD_BY_READING
+    )
+    code_system: str | None = strawberry.field(
+        description="The code's system; may be empty. " + TOLD_BY_READING
+    )
     category: Category = strawberry.field(description="What kind of record it is.")
-    labels: list[str] = strawberry.field(description="Confidentiality and sensitivity.")
-    day: str | None = strawberry.field(description="Day of care at the custodian, as YYYY-MM-DD.")
+    labels: list[str] | None = strawberry.field(
+        description="Confidentiality and sensitivity. " + TOLD_BY_READING
+    )
+    day: str | None = strawberry.field(
+        description="Day of care at the custodian, as YYYY-MM-DD; null where the resource has none."
+    )
     commitment: Digest = strawberry.field(description="What its bytes must hash to.")
     blob: str = strawberry.field(description="The CID of its ciphertext.")
     size_class: UInt53 = strawberry.field(description="Bytes of ciphertext, padded.")
@@ -138,7 +156,9 @@ class Record(Node):
     withheld: WithheldReason | None = strawberry.field(
         description="Why the custodian withholds its content from the patient; null where it does not."
     )
-    patient: Patient | None = strawberry.field(resolver=_patient, description="Whose it is.")
+    patient: Patient | None = strawberry.field(
+        resolver=_patient, description="Whose it is; null where you may not see her."
+    )
     transaction: Transaction | None = strawberry.field(
         resolver=_transaction, description="What created it; null where you may not see it."
     )
@@ -156,6 +176,7 @@ def record_of(context: ApiContext, row: Row) -> Record:
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
+    hers = context.viewer.reach(Subject.RECORD) is Reach.OWN
     return Record(
         id=context.api.ids.seal(KIND, tx, int(idx or 0)),
         patient_name=patient,
@@ -164,10 +185,10 @@ def record_of(context: ApiContext, row: Row) -> Record:
         custodian=party_of(context, str(custodian)),
         version=int(version or 0),
         kind=said.kind,
-        code=said.code,
-        code_system=said.system,
+        code=said.code if hers else None,
+        code_system=said.system if hers else None,
         category=Category(said.category),
-        labels=list(said.labels),
+        labels=list(said.labels) if hers else None,
         day=said.day,
         commitment=Digest(commitment),
         blob=str(blob),
@@ -189,13 +210,12 @@ PatientFilter = Annotated[
 LifeFilter = Annotated[Life, strawberry.argument(description="Live ones, unless you say so.")]
 
 
-def chosen(info: Info, patient: str | None, status: Life, **others: Cell) -> dict[str, Cell]:
-    """Return the filters that were asked for."""
-    filters: dict[str, Cell] = {name: value for name, value in others.items() if value is not None}
+def chosen(info: Info, patient: str | None, status: Life) -> dict[str, Cell]:
+    """Return the filters that were asked for. Raises BAD_USER_INPUT for what is no id of a patient."""
+    filters: dict[str, Cell] = {}
     if patient is not None:
-        keys = info_keys(info, patient, PATIENT_KIND)
-        # An id that names nobody filters as a patient without rows would.
-        filters["patient"] = str(keys[0]) if keys else ""
+        (local,) = filter_keys(info.context, "patient", patient, PATIENT_KIND)
+        filters["patient"] = str(local)
     if status is not Life.ALL:
         filters[status.value] = 1
     return filters
@@ -212,6 +232,9 @@ def records(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four a
     category: Annotated[
         Category | None, strawberry.argument(description="Only those of this category.")
     ] = None,
+    custodian: Annotated[
+        strawberry.ID | None, strawberry.argument(description="Only those that this member keeps.")
+    ] = None,
     status: LifeFilter = Life.LIVE,
     as_of: AsOf = None,
     first: First = None,
@@ -220,11 +243,16 @@ def records(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four a
     before: Before = None,
 ) -> Connection[Record]:
     context = info.context
+    filters = chosen(info, patient, status)
+    if category is not None:
+        filters["category"] = category.value
+    if custodian is not None:
+        (filters["custodian"],) = filter_keys(context, "custodian", custodian, PARTY_KIND)
     return page(
         context,
         RECORDS,
         PageArguments(first, after, last, before),
         lambda row: record_of(context, row),
-        chosen(info, patient, status, category=None if category is None else category.value),
+        filters,
         as_of,
     )

@@ -55,7 +55,8 @@ class DisclosureRequest(Node):
         description="disclosed, or the code of the refusal; null where this node only asked."
     )
     disclosure: Disclosure | None = strawberry.field(
-        resolver=_disclosure, description="What came of it."
+        resolver=_disclosure,
+        description="What came of it; null where nothing did, or you may not see it.",
     )
 
 

@@ -80,7 +80,9 @@ class Restriction(Node):
     in_force: list[InForce] = strawberry.field(
         resolver=_in_force, description="Who acts on it, since when, by their signed word."
     )
-    patient: Patient | None = strawberry.field(resolver=_patient, description="Who restricts.")
+    patient: Patient | None = strawberry.field(
+        resolver=_patient, description="Who restricts; null where you may not see her."
+    )
     transaction: Transaction | None = strawberry.field(
         resolver=_transaction, description="What created it; null where you may not see it."
     )

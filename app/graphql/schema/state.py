@@ -8,6 +8,8 @@ from sqlalchemy import and_, bindparam, exists, or_
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
+from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.scalars import Base64, Digest, LedgerSeq
 from app.graphql.schema.context import ApiContext, Info
 from app.graphql.schema.listing import After, Before, First, Last, Listing, Parameter, find, page
@@ -19,10 +21,12 @@ from app.graphql.schema.record import Life, LifeFilter
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
 from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import table_of
+from app.subjects.catalogue import CONTRACTS
 from app.vault.tables import StateRow
 from states.state import TRANSACTION_STATE
 
 KIND = "state"
+CONTRACT_NAMES = ", ".join(sorted(CONTRACTS.by_name))
 
 _T = table_of(StateRow)
 _PERSON: Parameter = bindparam("viewer_person")
@@ -63,7 +67,13 @@ STATES = Listing(
 )
 
 
-@strawberry.enum(description="What happened to a state.")
+@documented(
+    "What happened to a state.",
+    {
+        "CREATED": "A transaction that is recorded here created it.",
+        "CONSUMED": "One has consumed it.",
+    },
+)
 class Change(StrEnum):
     """One event of the vault's feed."""
 
@@ -91,8 +101,12 @@ class State(Node):
     data: Base64 = strawberry.field(description="Its canonical encoding (MessagePack).")
     live: bool = strawberry.field(description="Whether nothing has consumed it, as of today.")
     created_seq: LedgerSeq = strawberry.field(description="Since when it is here.")
-    consumed_seq: LedgerSeq | None = strawberry.field(description="Since when it is consumed.")
-    consumed_by_id: Digest | None = strawberry.field(description="The id of what consumed it.")
+    consumed_seq: LedgerSeq | None = strawberry.field(
+        description="Since when it is consumed; null while it lives."
+    )
+    consumed_by_id: Digest | None = strawberry.field(
+        description="The id of what consumed it; null while it lives."
+    )
     transaction: Transaction | None = strawberry.field(
         resolver=_transaction, description="What created it; null where you may not see it."
     )
@@ -120,6 +134,14 @@ def state_of(context: ApiContext, row: Row) -> State:
     )
 
 
+def known_contract(name: str) -> str:
+    """Return the name of a contract that this node knows. Raises BAD_USER_INPUT."""
+    if name not in CONTRACTS.by_name:
+        words = f"contract: none is called that; there are {CONTRACT_NAMES}"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "contract"})
+    return name
+
+
 def find_state(context: ApiContext, keys: tuple[SortKey, ...]) -> State | None:
     row = find(context, STATES, keys)
     return None if row is None else state_of(context, row)
@@ -128,7 +150,8 @@ def find_state(context: ApiContext, keys: tuple[SortKey, ...]) -> State | None:
 def states(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four arguments
     info: Info,
     contract: Annotated[
-        str | None, strawberry.argument(description="Only those of this contract: consent/1.")
+        str | None,
+        strawberry.argument(description=f"Only those of this contract: {CONTRACT_NAMES}."),
     ] = None,
     status: LifeFilter = Life.LIVE,
     as_of: AsOf = None,
@@ -138,7 +161,9 @@ def states(  # noqa: PLR0913, PLR0917  filters, and a Relay connection's four ar
     before: Before = None,
 ) -> Connection[State]:
     context = info.context
-    filters: dict[str, Cell] = {} if contract is None else {"contract": contract}
+    filters: dict[str, Cell] = {}
+    if contract is not None:
+        filters["contract"] = known_contract(contract)
     if status is not Life.ALL:
         filters[status.value] = 1
     return page(

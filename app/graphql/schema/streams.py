@@ -5,8 +5,7 @@ would show it: so permission is asked for every event. A stream that is about on
 longer see that thing.
 """
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from app.graphql.schema.context import Api, ApiContext, Info
 from app.graphql.schema.disclosure import DISCLOSURES
 from app.graphql.schema.disclosure import KIND as DISCLOSURE_KIND
 from app.graphql.schema.flow import KIND as FLOW_KIND
-from app.graphql.schema.flow import Flow, FlowStatus, find_flow, step_of, steps_after
+from app.graphql.schema.flow import Flow, FlowStatus, FlowStep, find_flow, step_of, steps_after
 from app.graphql.schema.listing import Condition, Listing, conditions
 from app.graphql.schema.moment import Row, sql
 from app.graphql.schema.node import Node, keys_of
@@ -31,8 +30,8 @@ from app.graphql.schema.record import KIND as RECORD_KIND
 from app.graphql.schema.record import RECORDS
 from app.graphql.schema.restriction import KIND as RESTRICTION_KIND
 from app.graphql.schema.restriction import RESTRICTIONS
+from app.graphql.schema.state import CONTRACT_NAMES, STATES, Change, known_contract
 from app.graphql.schema.state import KIND as STATE_KIND
-from app.graphql.schema.state import STATES, Change
 from app.graphql.schema.things import FINDERS
 from app.rows.tables import StatementRow
 from app.storage.statements import table_of
@@ -152,14 +151,9 @@ class _Stream:
         self.scope = scope
         self.about = about
 
-    @contextmanager
-    def look(self) -> Iterator[ApiContext]:
-        """Open a context for one look; it holds its snapshot only so long. Raises FORBIDDEN, CONSENT_EXPIRED."""
-        context = ApiContext(self.api, self.caller)
-        try:
-            yield context
-        finally:
-            context.close()
+    def look(self) -> ApiContext:
+        """Return a context for one look: as a block, it holds its snapshot only so long."""
+        return ApiContext(self.api, self.caller)
 
     def require(self, context: ApiContext, code: ErrorCode) -> None:
         """Raise `code` if what the stream is about can not be seen (any more)."""
@@ -205,7 +199,8 @@ async def vault_updates(
         ),
     ] = None,
     contract: Annotated[
-        str | None, strawberry.argument(description="Only states of this contract.")
+        str | None,
+        strawberry.argument(description=f"Only states of this contract: {CONTRACT_NAMES}."),
     ] = None,
     about: Annotated[
         strawberry.ID | None,
@@ -224,6 +219,8 @@ async def vault_updates(
         with stream.look() as context:
             if not _reaches(context.viewer):
                 raise ApiError(ErrorCode.FORBIDDEN, "your role does not follow the vault")
+            if contract is not None:
+                known_contract(contract)
             if about is not None:
                 kind, tx, idx = _about_keys(context, about)
                 parameters |= {"about_tx": tx, "about_idx": idx}
@@ -248,9 +245,16 @@ def _code_of_end(viewer: Viewer, kind: str) -> ErrorCode:
 
 
 def _begin(stream: _Stream, context: ApiContext, after: str | None, after_seq: int | None) -> int:
+    """Return after which number of the feed to begin. Raises BAD_USER_INPUT for what no answer of this node said."""
+    if after is not None and after_seq is not None:
+        words = "begin either after a cursor or after a ledger sequence number"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "afterSeq"})
     if after is not None:
         return stream.number_of(after)
     moment = context.moment
+    if after_seq is not None and after_seq > moment.seq:
+        words = "afterSeq lies in the future of this node's ledger"
+        raise ApiError(ErrorCode.BAD_USER_INPUT, words, {"argument": "afterSeq"})
     text = _LAST if after_seq is None else _LAST_UPTO
     row = moment.row(text, {} if after_seq is None else {"seq": after_seq, "most": 1})
     return 0 if row is None else int(row[0] or 0)
@@ -309,9 +313,10 @@ async def flow_progress(
                 if found is None:
                     raise ApiError(ErrorCode.NOT_FOUND, "nothing available")
                 rows = steps_after(context, found.flow, number, most=1)
+                steps = [step_of(context, row, is_own=found.is_own) for row in rows]
             if rows:
                 number = int(rows[0][0] or 0)
-                yield _progress(stream, found, rows[0], number)
+                yield _progress(stream, found, steps[0], number)
             elif found.status in _ENDED:
                 return
             else:
@@ -336,8 +341,7 @@ def _begin_flow(stream: _Stream, context: ApiContext, after: str | None) -> int:
     return number
 
 
-def _progress(stream: _Stream, found: Flow, row: Row, number: int) -> FlowProgress:
-    step = step_of(row, is_own=found.is_own)
+def _progress(stream: _Stream, found: Flow, step: FlowStep, number: int) -> FlowProgress:
     return FlowProgress(
         flow_id=found.flow,
         cursor=stream.cursor(0, number),

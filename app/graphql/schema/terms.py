@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 import strawberry
 from sqlalchemy import bindparam, select
 
+from app.graphql.enums import documented
 from app.graphql.schema.codes import Category
 from app.graphql.schema.context import ApiContext, instant
 from app.graphql.schema.moment import EXCEPTIONS, TERMS, Cell, sql
@@ -13,6 +15,8 @@ from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach
 from app.rows.tables import InForceRow
 from app.storage.statements import table_of
+
+TERMS_REMEMBERED = 4_096  # few say something of their own
 
 _IN_FORCE = table_of(InForceRow)
 _TOLD = sql(
@@ -22,7 +26,13 @@ _TOLD = sql(
 )
 
 
-@strawberry.enum(description="Whether terms open or close.")
+@documented(
+    "Whether terms open or close.",
+    {
+        "PERMIT": "They open.",
+        "DENY": "They close.",
+    },
+)
 class TermsDecision(StrEnum):
     """As on the ledger."""
 
@@ -30,12 +40,20 @@ class TermsDecision(StrEnum):
     DENY = "deny"
 
 
-@strawberry.enum(description="What a statement is now, at this node.")
+@documented(
+    "What a statement is now, at this node: the first that fits.",
+    {
+        "CLOSED": "A signed withdrawal has come; its receipt has not. It opens nothing any more.",
+        "ENDED": "It was withdrawn, lifted or replaced.",
+        "EXPIRED": "Its end has passed.",
+        "NOT_YET": "Its start has not come.",
+        "LIVE": "It counts.",
+    },
+)
 class StatementStatus(StrEnum):
     """The first that fits, from the top."""
 
     CLOSED = "closed"
-    """A signed withdrawal has arrived; its receipt has not."""
     ENDED = "ended"
     EXPIRED = "expired"
     NOT_YET = "not-yet"
@@ -75,9 +93,13 @@ class InForce:
     since: datetime = strawberry.field(description="Since when, by its own clock.")
 
 
+_said = lru_cache(TERMS_REMEMBERED)(TERMS.decode)
+_left_out = lru_cache(TERMS_REMEMBERED)(EXCEPTIONS.decode)
+
+
 def terms_of(context: ApiContext, cell: Cell) -> Terms:
     assert isinstance(cell, bytes), "terms are encoded"
-    said = TERMS.decode(cell)
+    said = _said(cell)
     return Terms(
         decision=TermsDecision(said.decision),
         person=None if said.person is None else said.person.hex(),
@@ -92,7 +114,7 @@ def terms_of(context: ApiContext, cell: Cell) -> Terms:
 def exceptions_of(cell: Cell) -> Exceptions | None:
     if not isinstance(cell, bytes):
         return None
-    said = EXCEPTIONS.decode(cell)
+    said = _left_out(cell)
     return Exceptions(
         categories=[Category(each) for each in said.categories], labels=list(said.labels)
     )

@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, exists, or_, select
 
 from app.graphql.connections import Connection
 from app.graphql.cursors import PageArguments, SortKey
+from app.graphql.enums import documented
 from app.graphql.scalars import Base64, Digest, LedgerSeq, UInt53
 from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.listing import (
@@ -81,7 +82,21 @@ _HER_OUTPUTS = sql(
 _ANY_OUTPUT = sql(select(_RECORD.c.idx).where(_RECORD.c.tx == bindparam("tx")).limit(1))
 
 
-@strawberry.enum(description="A component group, in the order of the transaction's leaves.")
+@documented(
+    "A component group of a transaction (states/README.md, 2.1).",
+    {
+        "INPUTS": "States that it consumes.",
+        "REFERENCES": "States that it only refers to.",
+        "OUTPUTS": "States that it creates.",
+        "LOCKS": "For each output, who may spend it.",
+        "COMMANDS": "What is done, and who must sign it.",
+        "SEALED": "Values that only named readers get.",
+        "ATTACHMENTS": "Hashes of further bytes.",
+        "NOTARY": "Who witnesses it.",
+        "WINDOW": "When it may be notarised.",
+        "PARAMETERS": "The network's rules that it is made by.",
+    },
+)
 class ComponentGroup(StrEnum):
     """As in the ledger's specification."""
 
@@ -238,7 +253,10 @@ def find_transaction(context: ApiContext, keys: tuple[SortKey, ...]) -> Transact
 
 AsOf = Annotated[
     LedgerSeq | None,
-    strawberry.argument(description="Read the ledger as it was at this sequence number."),
+    strawberry.argument(
+        description="Read the ledger as it was at this sequence number. What has no place in the ledger is of now: "
+        "who may see it, and when keys came, an item was withdrawn or access was closed."
+    ),
 ]
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import msgspec
 
 from states.builder import BuiltTransaction, OpenSeal, TransactionDraft, build
-from states.bundle import KNOWN, Bundle
+from states.bundle import KNOWN
+from states.bundle_format import Bundle
 from states.checkpoint import Checkpoint
 from states.command import command
 from states.contract import tag_of
@@ -256,6 +257,7 @@ class Story:
             disclosure=None if own else TransactionId(disclosure),
             items=tuple(item_hash(salt, each) for each in self.read_items),
             outcome=self.outcome,
+            restored=None,
         )
         return in_log(entry, salt, self.read_by, self.reading_key)
 
@@ -273,6 +275,7 @@ class Story:
         return Bundle(
             subject="reading",
             reading=self.reported(),
+            other=None,
             transactions=(disclosure, consent),
             liveness=self.statement(),
             parameters=(published(),),
@@ -281,14 +284,16 @@ class Story:
         )
 
 
-def in_log(entry: ReadingEntry, salt: bytes, name: str, key: str) -> ReportedReading:
+def in_log(
+    entry: ReadingEntry, salt: bytes, name: str, key: str, origin: str = ""
+) -> ReportedReading:
     """An entry in a reading log of three leaves, with its proof."""
+    origin = origin or origin_of(party(name))
     body = encode(entry)
     leaves = [leaf_hash(leaf_of(d)) for d in (seeded(1), entry_digest(salt, body), seeded(2))]
     tree = GrowingTree()
     root = tree.append(leaves).root
-    log = NoteSigner(origin_of(party(name)), signer(key))
-    note = sign_note(Checkpoint(origin_of(party(name)), 3, root).text, [log]).render()
+    note = sign_note(Checkpoint(origin, 3, root).text, [NoteSigner(origin, signer(key))]).render()
     return ReportedReading(body, salt, write_proof(1, inclusion_path(leaves, 1), note))
 
 

@@ -5,11 +5,22 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as but
 
-from states.bundle import Bundle, BundleRefused, Check, verify_bundle
+from states.bundle import BundleRefused, Check, verify_bundle
+from states.bundle_format import Bundle
 from states.crypto.signatures import sign_transaction
 from states.encoding import encode
 from states.errors import MalformedBytes
-from states.findings import CANNOT
+from states.findings import (
+    CLOCK,
+    NO_COPY,
+    NO_EXCEPTIONS,
+    NOTHING_ELSE,
+    STILL_SO,
+    UNSPENT,
+    WHETHER_READ,
+    WHICH_IS_TRUE,
+)
+from states.reading import READING, Restored
 from states.state import StateRef, TransactionId
 from states.subjects.disclosure import Item, Who
 from states.subjects.terms import Exceptions, Opening, SubjectAt, Terms
@@ -23,6 +34,7 @@ from tests.unit.states.proof_world import (
     TRUST,
     Story,
     enrolment,
+    in_log,
     member,
     published,
     seeded,
@@ -47,7 +59,7 @@ def test_a_reading_is_proven_to_who_pins_only_the_network() -> None:
     assert found.what == "laboratory: Observation 4548-4 of 2026-11-20, kept by Mercy"
     assert found.why == "TREAT"
     assert [step.step for step in found.steps] == [2, 3, 4, 4, 5, 6, 7, 8]
-    assert found.cannot == CANNOT
+    assert found.cannot == (NOTHING_ELSE, NO_COPY, CLOCK, UNSPENT, NO_EXCEPTIONS)
 
 
 def test_names_of_the_patient_and_what_she_excepted_need_not_be_shown() -> None:
@@ -65,12 +77,13 @@ def test_without_a_statement_of_liveness_the_receipt_is_one() -> None:
 def test_a_disclosure_and_a_record_are_proven_without_a_reading() -> None:
     _, _, record = STORY.proven()
     disclosed = but(GOOD, subject="disclosure", reading=None)
-    assert (
-        verify_bundle(encode(disclosed), TRUST).who
-        == "Dr A. Reed, clinician, Riverside: may read it"
-    )
+    found = verify_bundle(encode(disclosed), TRUST)
+    assert found.who == "Dr A. Reed, clinician, Riverside: may read it"
+    assert found.cannot == (WHETHER_READ, UNSPENT, NO_EXCEPTIONS)
     published_ = but(disclosed, subject="record", transactions=(record,), liveness=None)
-    assert verify_bundle(encode(published_), TRUST).who == "Mercy: published it"
+    found = verify_bundle(encode(published_), TRUST)
+    assert found.who == "Mercy: published it"
+    assert found.cannot == (STILL_SO,)
 
 
 def test_a_reading_inside_the_custodian_is_proven_with_the_record() -> None:
@@ -80,6 +93,7 @@ def test_a_reading_inside_the_custodian_is_proven_with_the_record() -> None:
     )
     found = verify_bundle(encode(bundle), TRUST)
     assert found.what == "laboratory: Observation 4548-4 of 2026-11-20, kept by Mercy"
+    assert found.cannot == (NOTHING_ELSE, NO_COPY, CLOCK), "it rests on no consent"
     other = replace(own, read_items=(seeded("unknown"),)).reported(own=True)
     with pytest.raises(BundleRefused):
         verify_bundle(encode(but(bundle, reading=other)), TRUST)
@@ -97,6 +111,7 @@ def test_a_refusal_without_a_disclosure_does_not_say_who_keeps_what_was_asked_fo
     found = verify_bundle(encode(bundle), TRUST)
     assert found.who == "Dr A. Reed, clinician, Riverside: asked for it and was refused"
     assert found.what == "a record whose kind is not shown"
+    assert found.cannot == (NOTHING_ELSE, CLOCK), "there was nothing to copy"
 
 
 def test_text_of_others_cannot_steer_a_terminal() -> None:
@@ -116,7 +131,7 @@ def test_the_patient_is_named_where_she_wants_to_be() -> None:
 
 def test_bytes_that_are_no_bundle_are_refused() -> None:
     data = encode(GOOD)
-    for bad in (b"", data[:-1], data + b"\0", data.replace(b"bundle/1", b"bundle/2")):
+    for bad in (b"", data[:-1], data + b"\0", data.replace(b"bundle/2", b"bundle/1")):
         with pytest.raises(BundleRefused) as refusal:
             verify_bundle(bad, TRUST)
         assert refusal.value.check is Check.READABLE
@@ -282,3 +297,32 @@ def test_a_trust_file_that_does_not_fit_together_is_refused() -> None:
     ):
         with pytest.raises(MalformedBytes):
             read_trust(bad)
+
+
+def said(bundle: Bundle) -> str:
+    return "\n".join(step.said for step in verify_bundle(encode(bundle), TRUST).steps)
+
+
+def test_a_line_that_another_contradicts_is_proven_with_it_and_which_is_true_is_not() -> None:
+    other = replace(STORY, shown_as="Dr B. Hale", person=seeded("s20")[:16]).reported()
+    bundle = but(GOOD, other=other)
+    found = verify_bundle(encode(bundle), TRUST)
+    assert found.who == "Dr A. Reed, clinician, Riverside: read it"
+    assert found.cannot == (WHICH_IS_TRUE, *verify_bundle(encode(GOOD), TRUST).cannot)
+    assert "as number 1 of its chain (Dr B. Hale, clinician: read it" in said(bundle)
+    forged = but(other, salt=seeded("another salt"))
+    unrelated = replace(STORY, read_by="Mercy", reading_key="Mercy, readings").reported()
+    for bad in (GOOD.reading, forged, unrelated):
+        refused(but(GOOD, other=bad), Check.READING)
+    with pytest.raises(ValueError, match="contradicts a reading"):
+        but(GOOD, subject="disclosure", reading=None, other=other)
+
+
+def test_a_line_of_a_restored_log_says_so() -> None:
+    entry = READING.decode(STORY.reported().body)
+    after = but(entry, restored=Restored(seeded("epoch")[:16], NOW, 0))
+    reported = in_log(after, STORY.reported().salt, "Riverside", "Riverside, readings")
+    bundle = but(GOOD, reading=reported)
+    words = "restored from a backup at 2026-11-22 10:00:00 UTC and goes on after number 0"
+    assert words not in said(GOOD)
+    assert words in said(bundle)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from states.crypto import merkle
+from states.crypto import proof_program
 from states.crypto.merkle import (
     EMPTY_ROOT,
     FullTile,
@@ -276,16 +276,16 @@ def test_a_misshapen_multi_proof_is_refused() -> None:
 
 
 def test_huge_shapes_are_judged_in_few_steps_and_not_remembered() -> None:
-    before = merkle._compile_cached.cache_info().currsize
+    before = proof_program._compile_cached.cache_info().currsize
     size = 1 << 63
-    program = merkle.program(size, (0, 5, size - 1))
-    assert len(program.steps) < 400
+    program = proof_program.program(size, (0, 5, size - 1))
+    assert len(program.joins) < 400
     with pytest.raises(InvalidProof):
         root_from(size, (0, 5, size - 1), [b""] * 3, b"")
-    merkle.program(700_000, tuple(range(0, 700_000, 7_000)))
-    merkle.program(100, tuple(range(65)))
-    assert merkle._compile_cached.cache_info().currsize == before
-    assert merkle._compile_cached.cache_info().maxsize == 512
+    proof_program.program(700_000, tuple(range(0, 700_000, 7_000)))
+    proof_program.program(100, tuple(range(65)))
+    assert proof_program._compile_cached.cache_info().currsize == before
+    assert proof_program._compile_cached.cache_info().maxsize == 512
 
 
 def test_a_large_tree_with_few_leaves_shown_is_proven() -> None:

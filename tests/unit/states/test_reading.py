@@ -8,13 +8,18 @@ from states.errors import InvalidProof, InvalidSignature, MalformedBytes, OverLi
 from states.log_proof import PROOF_CHARS_MAX, read_proof, verify_proof, write_proof
 from states.parameters import MEMBER, SIGNED_MEMBER, Member, ReadingLogKey
 from states.reading import (
+    FIRST_EPOCH,
     NOTHING_BEFORE,
     READING,
     DailyHead,
     ReadingEntry,
+    Restored,
+    VerifiedReading,
+    contradict,
     entry_digest,
     leaf_of,
     open_head,
+    origin_of,
     reading_logs_of,
     sign_head,
     verify_reading,
@@ -61,7 +66,7 @@ def test_the_first_entry_alone_has_nothing_before_it() -> None:
 
 def fields(entry: ReadingEntry) -> list[object]:
     names = entry.__struct_fields__
-    return ["reading/1", *(getattr(entry, name) for name in names)]
+    return ["reading/2", *(getattr(entry, name) for name in names)]
 
 
 ENTRY_FIELDS = fields(ENTRY)
@@ -75,7 +80,7 @@ def test_an_entry_has_one_encoding() -> None:
 
 
 def test_a_head_is_of_one_network_and_organisation_by_its_log_key() -> None:
-    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, NOW)
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, NOW, None)
     key = signer("Riverside, readings")
     assert open_head(sign_head(key, head), NETWORK, RIVERSIDES) == head
     for bad in (
@@ -109,7 +114,7 @@ def test_a_former_log_key_vouches_for_what_was_entered_in_its_time(
     at: int, by: str, *, believed: bool
 ) -> None:
     reported = in_log(but(ENTRY, at=at), seeded("s"), "Riverside", by)
-    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, at)
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 0, bytes(32), 1, at, None)
     if believed:
         assert verify_reading(reported, after_rotation()).entry.at == at
         assert open_head(sign_head(signer(by), head), NETWORK, after_rotation()) == head
@@ -147,3 +152,77 @@ def test_a_proof_of_another_leaf_or_index_is_none() -> None:
         verify_proof(REPORTED.proof, leaf_of(seeded("x")), keys)
     with pytest.raises(InvalidProof):
         verify_proof(REPORTED.proof.replace("index 1", "index 0"), leaf, keys)
+
+
+EPOCH = seeded("epoch")[:16]
+
+
+def test_an_epoch_goes_on_after_what_it_kept_and_is_not_the_first() -> None:
+    after = Restored(EPOCH, NOW, 2)
+    third = but(ENTRY, number=3, previous=seeded("second"), restored=after)
+    assert READING.decode(encode(third)) == third
+    for fields_ in (
+        {"number": 2, "previous": seeded("first")},
+        {"number": 1, "previous": NOTHING_BEFORE},
+    ):
+        with pytest.raises(ValueError, match="after what it kept"):
+            but(third, **fields_)
+    head = DailyHead(NETWORK, RIVERSIDE, seeded("chain"), 2, seeded("second"), 1, NOW, after)
+    with pytest.raises(ValueError, match="no shorter"):
+        but(head, number=1)
+    with pytest.raises(ValueError, match="never restored"):
+        Restored(FIRST_EPOCH, NOW, 0)
+
+
+def test_the_log_of_any_epoch_is_the_members_and_no_other_name_is() -> None:
+    told = but(ENTRY, restored=Restored(EPOCH, NOW, 0))
+    for name in (origin_of(RIVERSIDE), origin_of(RIVERSIDE, EPOCH)):
+        reported = in_log(told, seeded("s"), "Riverside", "Riverside, readings", name)
+        assert verify_reading(reported, RIVERSIDES).entry == told
+    for name in (
+        origin_of(MERCY, EPOCH),
+        origin_of(RIVERSIDE) + "/" + bytes(16).hex(),
+        origin_of(RIVERSIDE, EPOCH) + "0",
+        origin_of(RIVERSIDE, EPOCH).upper(),
+        f"{RIVERSIDE}/{EPOCH.hex()}",
+    ):
+        reported = in_log(told, seeded("s"), "Riverside", "Riverside, readings", name)
+        with pytest.raises(InvalidSignature):
+            verify_reading(reported, RIVERSIDES)
+
+
+def entered(entry: ReadingEntry, salt: str = "s") -> VerifiedReading:
+    return verify_reading(
+        in_log(entry, seeded(salt), "Riverside", "Riverside, readings"), RIVERSIDES
+    )
+
+
+FIRST = entered(ENTRY)
+SECOND = entered(but(ENTRY, number=2, previous=FIRST.digest))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "contradicts"),
+    [
+        (FIRST, FIRST, False),
+        (FIRST, SECOND, False),
+        (SECOND, entered(but(ENTRY, number=3, previous=SECOND.digest)), False),
+        (FIRST, entered(but(ENTRY, number=3, previous=seeded("unknown"))), False),
+        (FIRST, entered(but(ENTRY, at=NOW + 1)), True),  # two of one number
+        (FIRST, entered(ENTRY, "another salt"), True),
+        (FIRST, entered(but(ENTRY, number=2, previous=seeded("another"))), True),
+        (FIRST, entered(but(ENTRY, chain=seeded("another chain"))), True),  # two of one disclosure
+        (FIRST, entered(but(ENTRY, disclosure=None)), True),  # one chain of two matters
+        (FIRST, entered(but(ENTRY, chain=seeded("x"), disclosure=seeded("y"))), False),
+        (SECOND, entered(but(SECOND.entry, restored=Restored(EPOCH, NOW, 1)), "x"), False),
+        (
+            entered(but(SECOND.entry, restored=Restored(EPOCH, NOW, 1))),
+            entered(but(SECOND.entry, number=3, restored=Restored(EPOCH, NOW, 2))),
+            True,  # one restore in two ways
+        ),
+    ],
+)
+def test_two_entries_contradict_each_other_where_no_log_holds_both(
+    one: VerifiedReading, other: VerifiedReading, *, contradicts: bool
+) -> None:
+    assert contradict(one, other) is contradict(other, one) is contradicts

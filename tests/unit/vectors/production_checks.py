@@ -40,11 +40,14 @@ from states.note import NoteKey
 from states.parameters import (
     AllowedContract,
     Limits,
+    Member,
     MemberDirectory,
     NetworkParameters,
     NotaryInfo,
     ParametersHistory,
+    ReadingLogKey,
 )
+from states.reading import REPORTED, Restored, SignedHead, open_head, verify_reading
 from states.receipt import ReceiptVerifier, entry_bytes, parse_entry
 from states.sealed import Sealed
 from states.signed import HELD_OR_PROVEN, SignedTransaction
@@ -53,9 +56,10 @@ from states.tearoff import TEAROFF
 from states.verifier import HASH, WINDOW, Verifier, read_notary
 from tests.unit.vectors.production_values import complete, fields_of, key_fields
 from tests.vectors.second.cases.case import did, key_of, seeded
-from tests.vectors.second.fields import Object, as_number, bytes_of, hexes, list_of, text_of
+from tests.vectors.second.fields import Json, Object, as_number, bytes_of, hexes, list_of, text_of
 
 NO_RELYING = RelyingParties((), ())
+SIGNED_HEAD: Codec[SignedHead] = Codec(SignedHead, "signed head")
 
 
 class Field(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -277,4 +281,56 @@ def liveness(given: Object) -> Object:
         "at": found.at,
         "live": found.live,
         "digest": tagged_hash("liveness", body).hex(),
+    }
+
+
+def _reader(given: Object) -> Member:
+    log = (ReadingLogKey(bytes_of(given, "log_key"), 0, 1 << 60),)
+    return Member(
+        network=bytes(32),
+        party=Party(text_of(given, "organisation")),
+        name="Riverside",
+        kind="hospital",
+        identity=(),
+        box_key=bytes(32),
+        tls_key=bytes(32),
+        reading_log=log,
+        endpoints=(),
+        serial=1,
+        active=True,
+    )
+
+
+def _restored(found: Restored | None) -> Json:
+    if found is None:
+        return None
+    return {"epoch": found.epoch.hex(), "at": found.at, "after": found.after}
+
+
+def reading(given: Object) -> Object:
+    found = verify_reading(REPORTED.decode(bytes_of(given, "hex")), _reader(given))
+    entry, tree = found.entry, found.place.checkpoint.checkpoint
+    return {
+        "chain": entry.chain.hex(),
+        "number": entry.number,
+        "previous": entry.previous.hex(),
+        "restored": _restored(entry.restored),
+        "digest": found.digest.hex(),
+        "index": found.place.index,
+        "origin": tree.origin,
+        "size": tree.size,
+        "root": tree.root.hex(),
+    }
+
+
+def head(given: Object) -> Object:
+    signed = SIGNED_HEAD.decode(bytes_of(given, "hex"))
+    found = open_head(signed, bytes_of(given, "network"), _reader(given))
+    return {
+        "chain": found.chain.hex(),
+        "number": found.number,
+        "digest": found.digest.hex(),
+        "day": found.day,
+        "at": found.at,
+        "restored": _restored(found.restored),
     }

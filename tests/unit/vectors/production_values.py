@@ -133,10 +133,10 @@ def header(given: Object) -> Object:
     return {"counts": list(layout.counts), "leaves": layout.size}
 
 
-class RawDraft(TransactionDraft):
+class RawDraft(TransactionDraft, frozen=True):
     """A draft whose components are any bytes: what they say plays no part in leaves and id."""
 
-    raw: tuple[tuple[bytes, ...], ...]
+    raw: tuple[tuple[bytes, ...], ...] = ()
 
     def components(self) -> tuple[tuple[bytes, ...], ...]:
         return self.raw
@@ -146,12 +146,11 @@ def transaction(given: Object) -> Object:
     groups = as_object(given["groups"])
     listed = [list_of(groups, name) for name in GROUPS]
     draft = RawDraft(
-        Party(""), TimeWindow(0, 1), b"", sealed=tuple(map(_seal, list_of(groups, "sealed")))
-    )
-    object.__setattr__(
-        draft,
-        "raw",
-        tuple(
+        Party(""),
+        TimeWindow(0, 1),
+        b"",
+        sealed=tuple(map(_seal, list_of(groups, "sealed"))),
+        raw=tuple(
             tuple(_raw(name, one) for one in group)
             for name, group in zip(GROUPS, listed, strict=True)
         ),

@@ -32,6 +32,8 @@ PRODUCTION: dict[str, Callable[[Object], Object]] = {
     "entries": checks.entry,
     "receipts": checks.receipt,
     "liveness": checks.liveness,
+    "readings": checks.reading,
+    "heads": checks.head,
 }
 
 

@@ -10,6 +10,7 @@ from tests.vectors.second.cases import (
     encodings,
     messages,
     policies,
+    readings,
     receipts,
     signatures,
     spending,
@@ -147,6 +148,19 @@ FILES = {
         "Encodings of is-live/1, against the log's key.",
         "hex; log_key: Ed25519",
         'the fields of liveness/1; digest: H("liveness", body)',
+    ),
+    "readings": VectorFile(
+        readings.readings,
+        "Reported entries of a reading log, with their proofs, against its organisation and key.",
+        "hex: encoding of reported/1; organisation: its name; log_key: Ed25519",
+        "chain, number, previous, restored: of the entry; digest; index, origin, size, root: of "
+        "the log that holds it",
+    ),
+    "heads": VectorFile(
+        readings.heads,
+        "Daily heads of a chain of a reading log, against network, organisation and key.",
+        "hex: encoding of signed-head/1; network; organisation: its name; log_key: Ed25519",
+        "chain, number, digest, day, at, restored",
     ),
 }
 

@@ -3,7 +3,15 @@
 import hashlib
 from collections.abc import Callable
 
-from tests.vectors.second import components, digests, merkle, receipt, signatures, spending
+from tests.vectors.second import (
+    components,
+    digests,
+    merkle,
+    reading,
+    receipt,
+    signatures,
+    spending,
+)
 from tests.vectors.second.fields import (
     Json,
     Object,
@@ -259,6 +267,41 @@ def liveness(given: Object) -> Object:
     }
 
 
+def _restored(found: reading.Restored | None) -> Json:
+    if found is None:
+        return None
+    return {"epoch": found.epoch.hex(), "at": found.at, "after": found.after}
+
+
+def reported(given: Object) -> Object:
+    value, party = decode(bytes_of(given, "hex")), text_of(given, "organisation")
+    found = reading.check_reported(value, party, bytes_of(given, "log_key"))
+    return {
+        "chain": found.entry.chain.hex(),
+        "number": found.entry.number,
+        "previous": found.entry.previous.hex(),
+        "restored": _restored(found.entry.restored),
+        "digest": found.digest.hex(),
+        "index": found.index,
+        "origin": found.origin,
+        "size": found.size,
+        "root": found.root.hex(),
+    }
+
+
+def head(given: Object) -> Object:
+    value, party = decode(bytes_of(given, "hex")), text_of(given, "organisation")
+    found = reading.check_head(value, bytes_of(given, "network"), party, bytes_of(given, "log_key"))
+    return {
+        "chain": found.chain.hex(),
+        "number": found.number,
+        "digest": found.digest.hex(),
+        "day": found.day,
+        "at": found.at,
+        "restored": _restored(found.restored),
+    }
+
+
 OPERATIONS: dict[str, Callable[[Object], Object]] = {
     "encodings": encoding,
     "digests": digest,
@@ -280,6 +323,8 @@ OPERATIONS: dict[str, Callable[[Object], Object]] = {
     "entries": entry,
     "receipts": receipt_text,
     "liveness": liveness,
+    "readings": reported,
+    "heads": head,
 }
 
 

@@ -82,6 +82,27 @@ def test_a_user_keeps_the_newest_sessions_only(store: SessionStore) -> None:
     assert store.get(name(1_000)) is not None
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda store: store.revoke(name(1)),
+        lambda store: store.revoke_user("ana"),
+        lambda store: store.sweep(NOW + HOUR),
+        lambda store: [
+            store.put(name(2 + at), session("ana", NOW + timedelta(seconds=1)))
+            for at in range(SESSIONS_PER_USER_MAX)
+        ],
+    ],
+)
+def test_what_was_found_before_its_end_is_not_found_after_it(
+    store: SessionStore, end: Callable[[SessionStore], object]
+) -> None:
+    store.put(name(1), session())
+    assert store.get(name(1)) == session()
+    end(store)
+    assert store.get(name(1)) is None
+
+
 def test_the_table_outlives_the_process_and_holds_no_token(tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
     with closing(sqlite3.connect(path)) as connection:

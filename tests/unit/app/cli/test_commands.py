@@ -1,6 +1,8 @@
 """Claims about `carecord …`: what commands print, and the exit codes that scripts go by."""
 
+import base64
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Protocol
@@ -9,8 +11,11 @@ import pytest
 
 from app.cli.application import main
 from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, make_network
-from app.node_folder import clock
+from app.node_folder import Opening, clock
+from app.notary_node import NotaryNode
+from app.storage.database import LogDamaged
 from states.encoding import encode
+from tests.attack.bad_input import said
 from tests.unit.states.proof_world import TRUST, Story
 
 PASSWORD = "a password for one test"
@@ -55,7 +60,7 @@ def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
     assert code == 0
     for name in (
         "node", "notary", "network", "ingest", "verify", "backup", "restore", "schema", "users",
-        "practitioners", "patients", "audit", "health", "demo", "bench", "Exit codes",
+        "practitioners", "patients", "audit", "audit-log", "health", "demo", "bench", "Exit codes",
     ):  # fmt: skip
         assert name in out
 
@@ -88,9 +93,16 @@ def test_a_wrong_passphrase_is_told_and_is_no_crash(
     run: Run, network: DemoNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CARECORD_PASSPHRASE", "another")
-    code, _, err = run("backup", network.member("mercy").folder, tmp_path / "backup")
-    assert code == 2
-    assert "passphrase" in err
+    folder = network.member("mercy").folder
+    for command in (
+        ("backup", folder, tmp_path / "backup"),
+        ("users", "list", folder),
+        ("users", "add", folder, "reed", "--role", "operator"),
+        ("users", "remove", folder, "reed"),
+    ):
+        code, out, err = run(*command)
+        assert (code, out) == (2, "")
+        assert "passphrase" in err
 
 
 def test_a_member_is_not_run_as_a_notary(run: Run, network: DemoNetwork) -> None:
@@ -160,9 +172,20 @@ def test_a_practitioner_with_a_malformed_id_or_role_is_refused(
 ) -> None:
     folder = network.member("mercy").folder
     assert run("practitioners", "add", folder, "--name", "Dr B", "--person", "12")[0] == 2
-    assert run("practitioners", "add", folder, "--name", "Dr B", "--role", "no such role!")[0] == 4
-    for name in ("", " ", "Dr\x1b[2J"):
+    for role in ("no such role!", "wizard"):
+        code, _, err = run("practitioners", "add", folder, "--name", "Dr B", "--role", role)
+        assert code == 2
+        assert "--role is one of: clinician" in err
+    for name in ("", " ", "Dr\x1b[2J", "Dr\nB"):
         assert run("practitioners", "add", folder, "--name", name)[0] == 2
+
+
+@pytest.mark.parametrize("name", ["reed\n", "re\x00ed", "\x1b[2J"])
+def test_a_user_has_a_name_that_can_be_shown(run: Run, network: DemoNetwork, name: str) -> None:
+    folder = network.member("mercy").folder
+    code, _, err = run("users", "add", folder, name, "--role", "operator")
+    assert code == 2
+    assert "control character" in err
 
 
 def test_the_schema_is_printed(run: Run) -> None:
@@ -182,6 +205,40 @@ def test_what_is_no_bundle_does_not_verify(run: Run, network: DemoNetwork, tmp_p
     code, _, err = run("verify", tmp_path / "proof", "--trust", network.trust)
     assert code == 1
     assert "does not verify" in err
+
+
+BUNDLE = encode(Story().bundle())
+
+
+@pytest.mark.parametrize(
+    ("brought", "told"),
+    [
+        (b"", "It is an empty file."),
+        (base64.b64encode(BUNDLE), "It is a proof bundle as Base64 text."),
+        (base64.encodebytes(BUNDLE), "It is a proof bundle as Base64 text."),
+        (BUNDLE[:-1], "It is a proof bundle that was cut or altered."),
+        (encode(Story().reported()), "It is an entry of a reading log (reported/1"),
+        (
+            base64.b64encode(encode(Story().proven()[0])),
+            "It is Base64 text of a transaction with its receipt (proven/1",
+        ),
+        (b'{"data": {"whoLooked": null}}', "It is JSON text"),
+        (b"who looked?\n", "It is some other text."),
+        (b"hello", "It is text, perhaps Base64 of something else."),
+        (b"\xff\xd8\xff\xe0\x00", "It is of another format."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_brought_in_the_place_of_a_bundle_is_told(
+    run: Run, tmp_path: Path, brought: bytes, told: str
+) -> None:
+    trust, proof = tmp_path / "network.pub", tmp_path / "proof"
+    trust.write_text(TRUST.line)
+    proof.write_bytes(brought)
+    code, out, err = run("verify", proof, "--trust", trust)
+    assert (code, out) == (1, "")
+    assert told in err
+    assert "Wanted is the file of a proof bundle" in err
 
 
 def test_a_proof_bundle_is_told_in_plain_words_and_one_that_was_altered_is_not_believed(
@@ -231,3 +288,36 @@ def test_ingest_without_a_node_or_a_token_says_so(
     assert run("ingest", *place, "--user", "reed")[0] == 3
     (tmp_path / "map.json").write_text("[1]")
     assert run("ingest", *place, "--user", "reed")[0] == 2
+
+
+@pytest.mark.parametrize("data", [bytes(4_096), b"SQLite format 3\0" + bytes(500), b""])
+def test_a_node_whose_vault_is_damaged_names_the_file_and_what_to_do(
+    run: Run, network: DemoNetwork, tmp_path: Path, data: bytes
+) -> None:
+    folder = tmp_path / "mercy"
+    shutil.copytree(network.member("mercy").folder, folder)
+    vault = folder / "data" / "node.db"
+    vault.parent.mkdir(mode=0o700, exist_ok=True)
+    vault.write_bytes(data)
+    code, _, told = run("node", folder)
+    assert code == 2
+    assert str(vault) in told
+    assert "carecord restore" in told
+    assert vault.read_bytes() == data
+
+
+def test_a_notary_whose_log_is_damaged_names_the_file_and_what_to_do(
+    run: Run, network: DemoNetwork, tmp_path: Path
+) -> None:
+    folder = tmp_path / "notary"
+    shutil.copytree(network.notary.folder, folder)
+    log = folder / "data" / "log.db"
+    log.parent.mkdir(mode=0o700, exist_ok=True)
+    log.write_bytes(bytes(4_096))
+    code, _, told = run("notary", folder)
+    assert code == 2
+    assert str(log) in told
+    assert "carecord audit" in told
+    with pytest.raises(LogDamaged) as refused:
+        NotaryNode(Opening(folder, network.network, DEMO_PASSPHRASE))
+    said("altered log", refused.value)

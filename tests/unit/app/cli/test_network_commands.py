@@ -178,3 +178,36 @@ def test_an_operator_who_says_no_countersigns_nothing(
     request = _request(run, tmp_path, "mercy", "hospital", 7101)
     assert run("network", "countersign", founder, request)[0] == 1
     assert _map(run, founder) == {}
+
+
+def test_a_wrong_file_is_named_and_a_folder_without_any_is_told(run: Run, tmp_path: Path) -> None:
+    founder, mercy = tmp_path / "founder", tmp_path / "mercy"
+    run("network", "init", founder, "--name", "a test")
+    run("network", "parameters", founder)
+    request = _request(run, tmp_path, "mercy", "hospital", 7101)
+    code, _, err = run("network", "admit", mercy, request)
+    assert code == 4
+    assert f"{request}: part of a map: neither parameters nor an entry nor a removal" in err
+    code, _, err = run("network", "admit", mercy, tmp_path)
+    assert code == 2
+    assert f"no file of a map (*.signed) lies in {tmp_path}" in err
+    trust = founder / "network.pub"
+    code, _, err = run("network", "countersign", founder, trust, "--yes")
+    assert code == 4
+    assert f"{trust}: " in err
+
+
+def test_a_did_is_shown_on_one_line_however_narrow_the_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    founder = tmp_path / "founder"
+    run("network", "init", founder, "--name", "a test")
+    run("network", "parameters", founder)
+    request = _request(run, tmp_path, "mercy", "hospital", 7101)
+    assert run("network", "countersign", founder, request, "--yes")[0] == 0
+    monkeypatch.setenv("COLUMNS", "40")
+    party = str(_map(run, founder)["mercy"]["party"])
+    network = json.loads(run("network", "show", founder, "--json")[1])["network"]
+    shown = run("network", "show", founder)[1]
+    assert party in shown
+    assert network in shown

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -87,8 +87,8 @@ class Context:
         return {"consistency": {"ledgerSeq": self.number}}
 
 
-@asynccontextmanager
-async def context_of(caller: Caller) -> AsyncIterator[Context]:
+@contextmanager
+def context_of(caller: Caller) -> Iterator[Context]:
     OPENED.contexts += 1
     try:
         yield Context(caller, OPENED.contexts)

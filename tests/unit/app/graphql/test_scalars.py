@@ -8,7 +8,7 @@ from graphql import GraphQLError
 from app.graphql.scalars import SCALARS, Base64, Digest, LedgerSeq, RawJson, UInt53
 from tests.unit.app.graphql.shell_world import SCHEMA
 
-MOMENT = datetime(2026, 11, 22, 12, 30, 0, 5, tzinfo=UTC)
+MOMENT = datetime(2026, 11, 22, 12, 30, 0, 5_000, tzinfo=UTC)
 
 
 def parsed(scalar: object, value: object) -> object:
@@ -26,7 +26,8 @@ def shown(scalar: object, value: object) -> object:
 @pytest.mark.parametrize(
     ("scalar", "wire", "value"),
     [
-        (datetime, "2026-11-22T12:30:00.000005Z", MOMENT),
+        (datetime, "2026-11-22T12:30:00.005Z", MOMENT),
+        (datetime, "2026-11-22T12:30:00.000Z", MOMENT.replace(microsecond=0)),
         (UInt53, 0, 0),
         (UInt53, 2**53 - 1, 2**53 - 1),
         (LedgerSeq, 17, 17),
@@ -71,8 +72,13 @@ def test_what_is_not_of_the_scalar_is_refused(scalar: object, wire: object) -> N
 
 def test_an_offset_is_carried_to_utc() -> None:
     there = MOMENT.astimezone(timezone(timedelta(hours=2)))
-    assert parsed(datetime, "2026-11-22T14:30:00.000005+02:00") == MOMENT
-    assert shown(datetime, there) == "2026-11-22T12:30:00.000005Z"
+    assert parsed(datetime, "2026-11-22T14:30:00.005+02:00") == MOMENT
+    assert shown(datetime, there) == "2026-11-22T12:30:00.005Z"
+
+
+def test_what_is_finer_than_a_millisecond_does_not_leave() -> None:
+    assert parsed(datetime, "2026-11-22T12:30:00.005999Z") == MOMENT.replace(microsecond=5_999)
+    assert shown(datetime, MOMENT.replace(microsecond=5_999)) == "2026-11-22T12:30:00.005Z"
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from app.auth.sessions import Role
 from app.blobs.sizes import size_class
 from app.fhir.resource import read_resource
 from app.gate import Opened
-from app.graphql.schema.content import BLOB_SIZE_MAX, CONTENT_BYTES_MAX, shown
+from app.graphql.limits import CONTENT_BYTES_MAX
+from app.graphql.schema.content import BLOB_SIZE_MAX, shown
 from app.graphql.schema.context import ApiContext
 from flows.subjects.record import PublishRecords
 from states.subjects.content import Content
 from tests.unit.app.graphql_schema.graph_world import (
+    ADA_HERSELF,
     DR_MORA,
     DR_REED,
     OBSERVATION,
@@ -100,3 +102,31 @@ def test_others_have_the_event_loop_between_two_chunks() -> None:
 
     assert asyncio.run(run()) == [1]
     assert turns == ["chunk 0", "another", "chunk 1", "another", "chunk 2"]
+
+
+TOLD = "code codeSystem labels"
+OWN = "{ records(first: 5) { nodes { category day %s content(purpose: %s) { %s } } } }"
+DISCLOSED = """{ disclosures(first: 5) { nodes { items(first: 5) { nodes {
+  category day %s content(purpose: %s) { %s } } } } } }"""
+
+
+def test_what_a_record_says_of_a_patient_is_told_by_a_logged_reading_only() -> None:
+    """A list shows category and day, so that one can choose; code and labels are hers alone until somebody reads."""
+    world = GraphVillage()
+    world.publish()
+    world.grant()
+    world.request()
+    told = {"code": "4548-4", "codeSystem": "http://loinc.org", "labels": ["N"]}
+    nothing = dict.fromkeys(told)
+    hers = world.ask(ADA_HERSELF, f"{{ records {{ nodes {{ {TOLD} }} }} }}")
+    assert at(hers, "records", "nodes") == [told]
+    for who, query, path in (
+        (DR_MORA, OWN, ("records", "nodes", 0)),
+        (DR_REED, DISCLOSED, ("disclosures", "nodes", 0, "items", "nodes", 0)),
+    ):
+        before = len(readings(world, who.node))
+        record = at(world.ask(who, query % (TOLD, '"TREAT"', TOLD)), *path)
+        assert {key: at(record, key) for key in told} == nothing
+        assert at(record, "content") == told
+        assert at(record, "category") == "LABORATORY"
+        assert len(readings(world, who.node)) == before + 1

@@ -1,12 +1,16 @@
 """Mutations: once by key, refusals as data with their field, roles, and every subject's flow."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from time import monotonic
 
 import pytest
 
 from app.auth.sessions import Role
-from flows.store import Status
+from app.graphql.schema import operating
+from app.graphql.schema.operating import ORDER_SECONDS_MAX
+from flows.store import FlowRow, Status
 from tests.simulation.neighbours import ADA, REED
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
@@ -50,7 +54,7 @@ SHOW = """mutation($input: ShowEnrolmentCodeInput!) { showEnrolmentCode(input: $
 WITHDRAW = """mutation($input: WithdrawTransferPermitInput!) {
   withdrawTransferPermit(input: $input) { permit { id } userErrors { code field message } } }"""
 ADD = """mutation($input: AddPractitionerInput!) { addPractitioner(input: $input) {
-  practitioner { person shownAs role } userErrors { code field } } }"""
+  practitioner { person shownAs role } userErrors { code field message } } }"""
 
 
 @pytest.fixture
@@ -227,7 +231,17 @@ BAD_GRANTS: list[tuple[dict[str, object], str, list[str]]] = [
         "BAD_USER_INPUT",
         ["input", "terms", "role"],
     ),
-    ({"terms": {"purposes": ["TREAT"], "role": "NO ROLE"}}, "BAD_USER_INPUT", ["input"]),
+    (
+        {"terms": {"purposes": ["TREAT"], "role": "NO ROLE"}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "role"],
+    ),
+    (
+        {"terms": {"purposes": ["TREAT"], "role": "wizard"}},
+        "BAD_USER_INPUT",
+        ["input", "terms", "role"],
+    ),
+    ({"start": "1969-12-31T00:00:00Z"}, "BAD_USER_INPUT", ["input", "start"]),
 ]
 
 
@@ -237,6 +251,55 @@ def test_a_grant_is_refused_as_data_that_names_the_field(
 ) -> None:
     payload = world_of_all.try_to(ADA_HERSELF, "grantConsent", world_of_all.grant_fields() | change)
     assert first_error(payload) == (code, field)
+
+
+def test_what_a_type_refuses_is_told_with_its_reason(world_of_all: GraphVillage) -> None:
+    fields = world_of_all.grant_fields() | {"start": "1969-12-31T00:00:00Z"}
+    error = at(world_of_all.try_to(ADA_HERSELF, "grantConsent", fields), "userErrors", 0)
+    assert error == {
+        "code": "BAD_USER_INPUT",
+        "field": ["input", "start"],
+        "message": "Expected `int` >= 0",
+    }
+
+
+def test_a_code_that_is_on_no_list_is_named(world_of_all: GraphVillage) -> None:
+    for terms, named in (
+        ({"purposes": ["TREAT"], "role": "wizard"}, "'wizard'"),
+        ({"purposes": ["TREAT", "LUNCH"]}, "'LUNCH'"),
+        ({"purposes": ["TREAT"], "labels": ["R", "X\n"]}, "'X\\n'"),
+    ):
+        fields = world_of_all.grant_fields() | {"terms": terms}
+        payload = world_of_all.try_to(ADA_HERSELF, "grantConsent", fields)
+        assert str(at(payload, "userErrors", 0, "message")).startswith(f"{named} is not a code of")
+
+
+def test_a_restriction_names_no_role_that_nobody_has(world_of_all: GraphVillage) -> None:
+    fields = {
+        "idempotencyKey": "r",
+        "custodian": world_of_all.party_id("Agent", "Mercy"),
+        "terms": {"role": "wizard"},
+    }
+    refused = first_error(world_of_all.try_to(ADA_HERSELF, "restrict", fields))
+    assert refused == ("BAD_USER_INPUT", ["input", "terms", "role"])
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "MRN\x00", "MRN\n4711", "MRN\x1b[2J", "\u202e17", "x" * 129]
+)
+def test_a_name_that_would_deceive_or_break_a_line_is_no_name(
+    world_of_all: GraphVillage, name: str
+) -> None:
+    offered = {"idempotencyKey": "n", "localName": name}
+    refused = first_error(world_of_all.try_to(DR_MORA, "offerEnrolment", offered))
+    assert refused == ("BAD_USER_INPUT", ["input", "localName"])
+    organisation = world_of_all.party_id("Agent", "Mercy")
+    found = {"idempotencyKey": "n", "organisation": organisation, "name": name}
+    refused = first_error(world_of_all.try_to(ADA_HERSELF, "findPractitioner", found))
+    assert refused == ("BAD_USER_INPUT", ["input", "name"])
+    added = {"idempotencyKey": "n", "shownAs": name, "role": "clinician"}
+    answer = world_of_all.ask(OPERATOR, ADD, {"input": added})
+    assert at(answer, "addPractitioner", "userErrors", 0, "field") == ["input", "shownAs"]
 
 
 @pytest.mark.parametrize("grantee", ["Mercy", "Agent"])
@@ -350,14 +413,25 @@ def test_a_wrong_code_fails_the_flow_with_words_for_her_and_none_for_the_operato
     }
     flow = world.flow(EVE_HERSELF, world.mutate(EVE_HERSELF, "enrolPatient", fields))
     assert flow["status"] == "FAILED"
-    assert "one-time code" in str(at(flow, "failure", "message"))
+    assert at(flow, "failure", "code") == "COUNTERPARTY_REFUSED"
+    message = str(at(flow, "failure", "message"))
+    assert message.startswith("Mercy refused: ")
+    assert "one-time code" in message
+    assert at(flow, "steps", -1, "step") == message
     rows = at(
-        world.ask(OPERATOR, "{ flows(status: FAILED) { nodes { failure { code message } } } }"),
+        world.ask(
+            OPERATOR,
+            "{ flows(status: FAILED) { nodes { failure { code message exception } steps { step } } } }",
+        ),
         "flows",
         "nodes",
     )
-    assert at(rows, 0, "failure", "message") is None
-    assert at(rows, 0, "failure", "code")
+    assert at(rows, 0, "failure") == {
+        "code": "COUNTERPARTY_REFUSED",
+        "message": None,
+        "exception": "CounterpartyFailed",
+    }
+    assert at(rows, 0, "steps", -1, "step") == "COUNTERPARTY_REFUSED"
 
 
 def test_a_patient_finds_whom_to_name(world: GraphVillage) -> None:
@@ -378,12 +452,11 @@ def test_an_operator_enters_a_practitioner_once(world: GraphVillage) -> None:
     assert first == again
     node = world.village.nodes["Riverside"]
     assert node.enrolments.practitioner(node.db, bytes.fromhex(str(at(first, "person"))))
-    bad = fields | {"idempotencyKey": "q", "role": "Not A Role"}
-    refused = world.ask(operator, ADD, {"input": bad})
-    assert at(refused, "addPractitioner", "userErrors", 0, "code") == "BAD_USER_INPUT"
-    for name in ("", " ", "Dr\x1b[2J"):
-        refused = world.ask(operator, ADD, {"input": bad | {"role": "clinician", "shownAs": name}})
-        assert at(refused, "addPractitioner", "userErrors", 0, "field") == ["input", "shownAs"]
+    for role in ("Not A Role", "wizard"):
+        bad = fields | {"idempotencyKey": "q", "role": role}
+        refused = at(world.ask(operator, ADD, {"input": bad}), "addPractitioner", "userErrors", 0)
+        assert (at(refused, "code"), at(refused, "field")) == ("BAD_USER_INPUT", ["input", "role"])
+        assert role in str(at(refused, "message"))
 
 
 def test_a_disclosure_is_asked_for_and_ends_with_the_consent(world: GraphVillage) -> None:
@@ -504,7 +577,7 @@ def test_a_record_is_amended_and_passed_on_where_its_patient_has_permitted_it(
     assert len(world.nodes(DR_REED, "records")) == 1
 
 
-def test_an_operator_pauses_resumes_and_kills_a_flow(world: GraphVillage) -> None:
+def test_an_operator_reads_what_came_of_an_order(world: GraphVillage) -> None:
     fields = {
         "idempotencyKey": "k",
         "organisation": world.party_id("Agent", "Mercy"),
@@ -512,18 +585,69 @@ def test_an_operator_pauses_resumes_and_kills_a_flow(world: GraphVillage) -> Non
     }
     payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
     flow = {"flow": at(payload, "flow", "id")}
-    node = world.village.nodes["Agent"]
+    turning(world, "Agent")
 
-    def status() -> Status:
-        node.engine.turn()
-        (found,) = (f for f in node.engine.flows() if f.tag == "find-practitioner/1")
-        return Status(found.status)
+    def status(name: str) -> object:
+        answered = at(world.try_to(OPERATOR, name, flow), "flow", "status")
+        (kept,) = searching(world)
+        assert Status(kept.status).name == answered
+        return answered
 
-    world.try_to(OPERATOR, "pauseFlow", flow)
-    assert status() is Status.PAUSED
+    assert status("pauseFlow") == "PAUSED"
     refused = world.try_to(OPERATOR, "retryFlow", flow)
     assert at(refused, "userErrors", 0, "code") == "CONFLICT"
-    world.try_to(OPERATOR, "resumeFlow", flow)
-    assert status() is Status.RUNNING
-    world.try_to(OPERATOR, "killFlow", flow)
-    assert status() is Status.KILLED
+    assert status("resumeFlow") == "RUNNING"
+    assert status("killFlow") == "KILLED"
+
+
+def test_what_is_tried_again_and_fails_again_is_answered_too(world: GraphVillage) -> None:
+    fields = {
+        "idempotencyKey": "k",
+        "organisation": world.party_id("Agent", "Mercy"),
+        "name": "Dr X",
+    }
+    payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
+    node = world.village.nodes["Agent"]
+    node.engine.turn()
+    (row,) = searching(world)
+    of = {"status": Status.OBSERVED, "id": row.id}
+    node.db.execute("UPDATE flow SET status = :status, tag = 'of-no-code/1' WHERE id = :id", of)
+    node.engine.restore()
+    turning(world, "Agent")
+    before = monotonic()
+    answered = world.try_to(OPERATOR, "retryFlow", {"flow": at(payload, "flow", "id")})
+    assert monotonic() - before < ORDER_SECONDS_MAX / 2
+    assert answered["userErrors"] == []
+    assert at(answered, "flow", "status") == "OBSERVED"
+    steps = [each.step for each in node.engine.progress(flow_id=row.id)]
+    assert steps[-2] == "goes on"
+
+
+def test_an_order_that_nobody_carries_out_is_answered_with_what_is_so_far(
+    world: GraphVillage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operating, "ORDER_SECONDS_MAX", 0.05)
+    fields = {
+        "idempotencyKey": "k",
+        "organisation": world.party_id("Agent", "Mercy"),
+        "name": "Dr X",
+    }
+    payload = world.try_to(ADA_HERSELF, "findPractitioner", fields)
+    answered = world.try_to(OPERATOR, "pauseFlow", {"flow": at(payload, "flow", "id")})
+    assert at(answered, "flow", "status") == "RUNNING"
+    assert answered["userErrors"] == []
+
+
+def searching(world: GraphVillage) -> list[FlowRow]:
+    flows = world.village.nodes["Agent"].engine.flows()
+    return [flow for flow in flows if flow.tag in {"find-practitioner/1", "of-no-code/1"}]
+
+
+def turning(world: GraphVillage, name: str) -> None:
+    """Let a node turn when it is woken, as its pump does; what leaves goes nowhere."""
+    desk = world.desks[name]
+
+    def wake() -> None:
+        asyncio.get_running_loop().call_soon(desk.assembly.engine.turn)
+
+    object.__setattr__(desk.api, "wake", wake)

@@ -1,24 +1,30 @@
 """Paging while the ledger grows, cursors that open nothing else, and reads of one moment."""
 
 import asyncio
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from app.auth.sessions import Role
 from app.closure import Asker
 from app.graphql.schema.moment import Snapshots
 from app.storage.database import open_database
 from app.vault.vault import Vault
 from states.decision import Ruling
 from states.subjects.codes import Purpose
+from tests.simulation.neighbours import ADA
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
     DR_MORA,
+    EVE_HERSELF,
     GraphVillage,
+    Who,
     at,
 )
 
+AUDITOR = Who("Mercy", Role.AUDITOR)
 PAGE = """query($first: Int, $after: String, $last: Int, $before: String, $asOf: LedgerSeq) {
   records(first: $first, after: $after, last: $last, before: $before, asOf: $asOf) {
     nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
@@ -152,11 +158,14 @@ def test_parties_page_by_name(world: GraphVillage) -> None:
 def test_an_answer_says_which_moment_it_is_of(world: GraphVillage) -> None:
     answer = asyncio.run(world.answer(DR_MORA, "{ me { user } }"))
     assert at(dict(answer.extensions), "consistency", "ledgerSeq") == 5
+    as_of = str(at(dict(answer.extensions), "consistency", "asOf"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", as_of)
 
 
-def test_filters_narrow_and_a_patient_who_is_none_has_no_rows(world: GraphVillage) -> None:
-    query = """query($patient: ID, $category: Category, $status: Life!) {
-      records(patient: $patient, category: $category, status: $status) { nodes { id } } }"""
+def test_filters_narrow(world: GraphVillage) -> None:
+    query = """query($patient: ID, $category: Category, $custodian: ID, $status: Life!) {
+      records(patient: $patient, category: $category, custodian: $custodian, status: $status) {
+        nodes { id } } }"""
     patient = world.first(DR_MORA, "patients")["id"]
 
     def count(**variables: object) -> int:
@@ -164,10 +173,49 @@ def test_filters_narrow_and_a_patient_who_is_none_has_no_rows(world: GraphVillag
         return len(_list(at(found, "records", "nodes")))
 
     assert count(patient=patient) == 5
-    assert count(patient="nobody") == 0
     assert count(category="LABORATORY") == 5
     assert count(category="GENETICS") == 0
     assert count(status="PAST") == 0
+    assert count(custodian=world.party_id("Mercy", "Mercy")) == 5
+    assert count(custodian=world.party_id("Mercy", "Riverside")) == 0
+    assert world.refused(DR_MORA, query, {"status": "ALL", "custodian": patient}) == (
+        "BAD_USER_INPUT"
+    )
+
+
+@pytest.mark.parametrize("root", ["records", "consents", "restrictions", "disclosures"])
+def test_a_filter_by_what_is_no_id_of_a_patient_is_refused(world: GraphVillage, root: str) -> None:
+    query = f"query($id: ID) {{ {root}(patient: $id) {{ nodes {{ id }} }} }}"
+    elsewhere = world.desks["Agent"].api.ids.seal("patient", "MRN 4711")
+    party = world.party_id("Mercy", "Mercy")
+    for id_ in ("nobody", "", elsewhere, party):
+        assert world.refused(DR_MORA, query, {"id": id_}) == "BAD_USER_INPUT"
+
+
+def test_an_id_that_names_nothing_or_nothing_for_her_filters_to_nothing_alike(
+    world: GraphVillage,
+) -> None:
+    records = "query($id: ID) { records(patient: $id) { nodes { id } } }"
+    disclosures = "query($id: ID) { disclosures(consent: $id) { nodes { id } } }"
+    ids = world.desks["Agent"].api.ids
+    for who in (ADA_HERSELF, EVE_HERSELF):
+        unknown = world.ask(who, records, {"id": ids.seal("patient", "never enrolled")})
+        assert unknown == {"records": {"nodes": []}}
+        unknown = world.ask(who, disclosures, {"id": ids.seal("consent", bytes(32), 0)})
+        assert unknown == {"disclosures": {"nodes": []}}
+    hers = ids.seal("patient", ADA.hex())
+    assert world.ask(EVE_HERSELF, records, {"id": hers}) == {"records": {"nodes": []}}
+    assert world.refused(ADA_HERSELF, disclosures, {"id": hers}) == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize("query", ['states(contract: "recrod/1")', 'parties(kind: "hospitals")'])
+def test_a_filter_by_a_name_that_nothing_has_is_refused_with_the_names(
+    world: GraphVillage, query: str
+) -> None:
+    answer = asyncio.run(world.answer(AUDITOR, f"{{ {query} {{ nodes {{ id }} }} }}"))
+    assert at(answer.errors[0], "extensions", "code") == "BAD_USER_INPUT"
+    message = str(at(answer.errors[0], "message"))
+    assert ("record/1" if "states" in query else "hospital, laboratory") in message
 
 
 def test_a_moment_does_not_move_while_it_is_read_and_moves_when_it_is_renewed(

@@ -15,12 +15,14 @@ from graphql import (
 )
 
 from app.auth.sessions import Role
+from app.graphql.errors import ErrorCode
 from app.graphql.example import ExampleQuery
 from app.graphql.limits import ServiceLimits, check_document
 from app.graphql.schema.examples import EXAMPLES
 from app.graphql.schema.root import build_schema, schema_text
 
-COMMITTED = Path(__file__).parents[3] / "vectors" / "schema.graphql"
+ROOT = Path(__file__).parents[4]
+COMMITTED = ROOT / "tests" / "vectors" / "schema.graphql"
 SCHEMA = build_schema()
 CORE = SCHEMA._schema
 
@@ -40,10 +42,18 @@ def _described() -> Iterator[tuple[str, str | None]]:
                 yield f"{name}.{field_name}", field.description
                 for argument, what in getattr(field, "args", {}).items():
                     yield f"{name}.{field_name}({argument})", what.description
+        if isinstance(kind, GraphQLEnumType):
+            for value_name, value in kind.values.items():
+                yield f"{name}.{value_name}", value.description
 
 
-def test_every_type_field_and_argument_is_described() -> None:
+def test_every_type_field_argument_and_value_is_described() -> None:
     assert [what for what, description in _described() if not description] == []
+
+
+def test_no_error_code_is_promised_that_nothing_raises() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "app").rglob("*.py"))
+    assert [each.name for each in ErrorCode if f"ErrorCode.{each.name}" not in code] == []
 
 
 def test_what_stands_behind_permission_can_be_null() -> None:

@@ -270,6 +270,20 @@ def test_a_stream_about_nothing_that_can_be_seen_is_refused_alike(
     assert asyncio.run(run()) == "NOT_FOUND"
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [{"afterSeq": 1_000}, {"contract": "recrod/1"}, {"afterSeq": 0, "after": "with a cursor"}],
+)
+def test_a_stream_from_what_will_never_be_or_cannot_be_is_refused_and_does_not_wait(
+    world: GraphVillage, variables: dict[str, object]
+) -> None:
+    async def run() -> str:
+        async with aclosing(follow(world, AUDITOR, UPDATES, variables)) as stream:
+            return await code_of(stream)
+
+    assert asyncio.run(run()) == "BAD_USER_INPUT"
+
+
 def test_a_role_without_any_of_the_vault_does_not_follow_it(world: GraphVillage) -> None:
     async def run() -> str:
         stream = follow(world, Who("Mercy", Role.OPERATOR), UPDATES, {})

@@ -24,7 +24,7 @@ from app.network.bootstrap import (
     request_entry,
 )
 from app.network.entries import Profile, notary_info, public_keys
-from app.network.errors import FoundingKeyLocked, MapRefused, MapRule
+from app.network.errors import FileRefused, FoundingKeyLocked, MapRefused, MapRule
 from app.network.founding_key import create_founding_key, founding_party, open_founding_key
 from app.network.removal import remove
 from app.transport.certificate import open_tls_key, pin_of
@@ -196,5 +196,19 @@ def test_signed_files_are_admitted_in_any_order(tmp_path: Path) -> None:
     assert admit(joining, *(tmp_path / name for name in parts)) == len(parts)
     assert joining.members() == (mercy.entry,)
     (tmp_path / "holiday.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(MalformedBytes):
+    with pytest.raises(FileRefused, match=r"holiday\.jpg: part of a map: neither") as refused:
         admit(joining, tmp_path / "holiday.jpg")
+    assert isinstance(refused.value.refused, MalformedBytes)
+
+
+def test_a_file_that_is_refused_is_named_and_those_before_it_are_taken(tmp_path: Path) -> None:
+    mercy = Organisation(1)
+    (tmp_path / "parameters").write_bytes(FIRST)
+    signed = bytearray(mercy.signed(founded_map(tmp_path / "operator")))
+    signed[-1] ^= 1
+    (tmp_path / "mercy").write_bytes(signed)
+    joining = empty_map(tmp_path / "joining")
+    with pytest.raises(FileRefused) as refused:
+        admit(joining, tmp_path / "mercy", tmp_path / "parameters")
+    assert refused.value.path == tmp_path / "mercy"
+    assert joining.history.newest is not None

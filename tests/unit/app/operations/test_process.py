@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.operations import process
-from app.operations.ownership import FolderOwned, owning
+from app.operations.ownership import FolderOwned, owner_of, owning
 from app.operations.process import STOPPED, STUCK, run_service
 
 
@@ -57,7 +57,15 @@ def test_what_began_is_stopped_where_the_rest_cannot_start() -> None:
 
 
 def test_a_folder_is_owned_by_one_and_given_back(tmp_path: Path) -> None:
-    with owning(tmp_path), pytest.raises(FolderOwned), owning(tmp_path):
-        raise AssertionError("two own it")
+    assert owner_of(tmp_path) is None
+    with owning(tmp_path):
+        assert owner_of(tmp_path) == os.getpid()
+        with (
+            pytest.raises(FolderOwned, match=f"process, {os.getpid()}, works in") as refused,
+            owning(tmp_path),
+        ):
+            raise AssertionError("two own it")
+        assert refused.value.owner == os.getpid()
+    assert owner_of(tmp_path) is None
     with owning(tmp_path):
         assert (tmp_path / "owner.lock").stat().st_mode & 0o077 == 0

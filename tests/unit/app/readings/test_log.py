@@ -22,6 +22,7 @@ from states.reading import (
     ReadingsMissing,
     ReportedReading,
     VerifiedReading,
+    contradict,
     follow,
     item_hash,
     reading_logs_of,
@@ -215,3 +216,51 @@ def test_the_nodes_own_chain_is_for_no_agent(db: sqlite3.Connection) -> None:
     append(db, log, reading(disclosure(1)))
     rows = db.execute("SELECT idx, reported FROM reading ORDER BY idx").fetchall()
     assert rows == [(0, 1), (1, 0)]
+
+
+def test_a_restored_log_goes_on_from_what_it_kept_and_signs_no_second_version(
+    db: sqlite3.Connection,
+) -> None:
+    log = new_log(db)
+    for _ in range(2):
+        append(db, log, reading(disclosure(1)))
+    image = open_database(":memory:", cache_kib=1_024)
+    db.backup(image)
+    append(db, log, reading(disclosure(1), b"lost" * 8))
+    said = log.checkpoint(db)
+    again = ReadingLog(ME, KEYS, SeededEntropy(b"after the restore"))
+    with transaction(image):
+        again.begin_epoch(image, NOW + 5)
+    kept = verified(image, again, 1)
+    assert kept.entry.restored is None, "what was written before verifies in the log that goes on"
+    index = append(image, again, reading(disclosure(1), b"new." * 8))
+    found = verified(image, again, index)
+    assert found.entry.restored is not None
+    assert (found.entry.restored.at, found.entry.restored.after) == (NOW + 5, 2)
+    assert (found.entry.number, found.entry.previous) == (3, kept.digest)
+    assert not contradict(found, verified(db, log, 2)), "a number of another epoch"
+    (name, size, _), (other, same_size, _) = (
+        note.splitlines()[:3] for note in (said, again.checkpoint(image))
+    )
+    assert size == same_size
+    assert name != other, "one log of one size and two roots would be a fork"
+    begun = verified(image, again, append(image, again, reading(disclosure(2))))
+    assert begun.entry.restored is not None
+    assert (begun.entry.number, begun.entry.restored.after) == (1, 0)
+
+
+def test_every_restore_begins_another_epoch_after_what_that_backup_had(
+    db: sqlite3.Connection,
+) -> None:
+    log = new_log(db)
+    append(db, log, reading(disclosure(1)))
+    told = []
+    for at in (1, 2):
+        with transaction(db):
+            log.begin_epoch(db, NOW + at)
+        told.append(verified(db, log, append(db, log, reading(disclosure(1)))).entry.restored)
+    assert [(each.at, each.after) for each in told if each is not None] == [
+        (NOW + 1, 1),
+        (NOW + 2, 2),
+    ]
+    assert len({each.epoch for each in told if each is not None}) == 2

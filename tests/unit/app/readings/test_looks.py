@@ -1,5 +1,6 @@
 """Who looked: two nodes with real engines; Riverside reads and reports, Ada's agent verifies, lists and alarms."""
 
+from collections import Counter
 from sqlite3 import Connection
 from typing import ClassVar
 
@@ -12,9 +13,16 @@ from app.keystore.keys import NodeKey
 from app.keystore.memory import SeededEntropy, memory_key_store
 from app.keystore.ring import KeyRing
 from app.keystore.signers import HandleSigner
-from app.readings.chains import Alarm
+from app.readings.chains import (
+    ALARMS_MAX,
+    CONFLICTS_MAX,
+    EPOCHS_MAX,
+    Alarm,
+    Mark,
+    ReportedChain,
+)
 from app.readings.log import ChainOf, Reading, ReadingLog
-from app.readings.looks import After, Looks
+from app.readings.looks import Look, Looks
 from app.readings.reports import ReadingReports
 from app.rows.tables import (
     DISCLOSURE_TABLES,
@@ -35,10 +43,26 @@ from flows.store import Status
 from flows.subjects import reading
 from flows.subjects.blob import Part
 from flows.subjects.reading import ReadingBatch, TakeReadings, TellReadings, ToldHead, ToldReading
+from states.checkpoint import Checkpoint
+from states.crypto.merkle import inclusion_path, leaf_hash, root_of
 from states.encoding import encode
 from states.identity import Party, PatientId
+from states.log_proof import write_proof
+from states.note import NoteSigner, sign_note
 from states.parameters import Member, ParametersHistory, ReadingLogKey
-from states.reading import DAY_MS, DailyHead, ReportedReading, sign_head
+from states.reading import (
+    DAY_MS,
+    FIRST_EPOCH,
+    NOTHING_BEFORE,
+    DailyHead,
+    ReadingEntry,
+    ReportedReading,
+    Restored,
+    entry_digest,
+    leaf_of,
+    origin_of,
+    sign_head,
+)
 from states.state import TransactionId
 from states.subjects.content import Content
 from tests.contracts.cast import PARAMETERS, PARAMETERS_ID, seeded
@@ -53,6 +77,7 @@ DR_REED = seeded("s19")[:16]
 RESULT = Content("Observation", "4548-4", "http://loinc.org", "laboratory", (), "2026-11-20")
 COMMITMENT, OWN_COMMITMENT = seeded("result"), seeded("own result")
 NETWORK = PARAMETERS.network
+SALT = seeded("salt")
 OF_DISCLOSURE = ChainOf(DISCLOSED, None, AGENT)
 OF_ADA = ChainOf(None, ADA_THERE, AGENT)
 
@@ -176,6 +201,40 @@ def add(db: Connection, model: type[SQLModel], **values: object) -> None:
     db.execute(sql(insert(table_of(model))), values)
 
 
+class Pen:
+    """Writes whatever Riverside might sign, in logs of which each is one entry longer than the last."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._leaves = [leaf_hash(b"another")]
+        self.first = ReadingEntry(
+            organisation=RIVERSIDE, chain=network.log.chain(network.here, DISCLOSED), number=1,
+            previous=NOTHING_BEFORE, at=NOON, person=DR_REED, shown_as="Dr A. Reed", role="clinician",
+            purpose="TREAT", by="person", emergency=False, disclosure=DISCLOSED, items=(),
+            outcome="read", restored=None)  # fmt: skip
+
+    def write(self, **changes: object) -> ToldReading:
+        entry = but(self.first, **changes)
+        body = encode(entry)
+        self._leaves.append(leaf_hash(leaf_of(entry_digest(SALT, body))))
+        epoch = FIRST_EPOCH if entry.restored is None else entry.restored.epoch
+        origin = origin_of(RIVERSIDE, epoch)
+        signer = NoteSigner(origin, HandleSigner(self._network.keys, NodeKey.READING_LOG))
+        text = Checkpoint(origin, len(self._leaves), root_of(self._leaves)).text
+        at = len(self._leaves) - 1
+        note = sign_note(text, [signer]).render()
+        proof = write_proof(at, inclusion_path(self._leaves, at), note)
+        return ToldReading(None, ReportedReading(body, SALT, proof))
+
+    @staticmethod
+    def digest(reading: ToldReading) -> bytes:
+        return entry_digest(SALT, reading.reading.body)
+
+
+def restored(name: int, after: int, at: int = NOON) -> Restored:
+    return Restored(seeded(f"epoch {name}")[:16], at, after)
+
+
 def told(report: ReportedReading, patient: PatientId | None = None) -> ToldReading:
     return ToldReading(patient, report)
 
@@ -191,7 +250,7 @@ def test_a_reading_becomes_a_line_with_what_who_when_and_its_evidence() -> None:
         "TREAT",
     )
     assert (look.entry.at, look.items) == (NOON, (RESULT,))
-    evidence = network.looks.evidence(network.there, RIVERSIDE, look.chain, look.number)
+    evidence = network.looks.evidence(network.there, look)
     assert evidence == network.reported(0)[0]
     assert network.alarms() == []
     assert network.reports.report_due(network.here) is None
@@ -214,11 +273,10 @@ def test_many_readings_are_paged_newest_first_without_gap_or_repetition() -> Non
         network.clock.now = NOON + at // 3
         network.read(OF_DISCLOSURE if at % 2 else OF_ADA, COMMITMENT if at % 2 else OWN_COMMITMENT)
     network.report()
-    found, after = [], None
+    found, after = list[Look](), None
     while page := network.looks.who_looked(network.there, ADA, after, 70):
         found += page
-        last = page[-1]
-        after = After(last.entry.at, last.organisation, last.chain, last.number)
+        after = page[-1].after
     assert len({(look.chain, look.number) for look in found}) == len(found) == 300
     times = [look.entry.at for look in found]
     assert times == sorted(times, reverse=True)
@@ -253,7 +311,14 @@ def test_two_entries_of_one_number_contradict_each_other() -> None:
     liar.read(OF_DISCLOSURE, COMMITMENT, outcome="refused")  # same key and secret, another story
     network.tell(told(liar.reported(0)[0]))
     assert Alarm.CONTRADICTED in network.alarms()
-    assert [look.entry.outcome for look in network.looks.who_looked(network.there, ADA)] == ["read"]
+    looks = network.looks.who_looked(network.there, ADA)
+    assert sorted(look.entry.outcome for look in looks) == ["read", "refused"]
+    assert {look.mark for look in looks} == {Mark.CONTRADICTED}
+    assert {look.items for look in looks} == {(RESULT,)}
+    for look in looks:
+        assert network.looks.evidence(network.there, look) is not None
+    network.tell(told(liar.reported(0)[0]), told(network.reported(0)[0]))
+    assert len(network.lines()) == network.alarms().count(Alarm.CONTRADICTED) + 1 == 2
 
 
 def test_a_log_of_one_size_with_two_roots_is_a_fork() -> None:
@@ -278,7 +343,11 @@ def test_a_second_chain_of_one_disclosure_is_a_contradiction() -> None:
         other.append_all(elsewhere, NOON, (one, one))
     network.tell(told(other.reports(elsewhere, [0])[0]))
     assert Alarm.CONTRADICTED in network.alarms()
-    assert network.lines() == [1]
+    marks = {look.chain: look.mark for look in network.looks.who_looked(network.there, ADA)}
+    assert marks == {
+        network.log.chain(network.here, DISCLOSED): None,
+        other.chain(elsewhere, DISCLOSED): Mark.CONTRADICTED,
+    }
 
 
 def test_a_report_with_another_key_is_no_line() -> None:
@@ -343,7 +412,7 @@ def test_a_head_that_names_an_unreported_entry_or_forgets_one_is_an_alarm() -> N
     network.report()
     signer = HandleSigner(network.keys, NodeKey.READING_LOG)
     chain = network.log.chain(network.here, DISCLOSED)
-    head = DailyHead(NETWORK, RIVERSIDE, chain, 3, seeded("x"), 1, NOON + 1)
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 3, seeded("x"), 1, NOON + 1, None)
     network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
     assert network.alarms() == [Alarm.MISSING]
     shorter = but(head, number=0, digest=bytes(32), at=NOON + 2)
@@ -360,7 +429,7 @@ def test_a_head_of_a_day_to_come_speaks_for_nothing_and_is_an_alarm() -> None:
     signer = HandleSigner(network.keys, NodeKey.READING_LOG)
     chain = network.log.chain(network.here, DISCLOSED)
     at = NOON + 20 * DAY_MS
-    head = DailyHead(NETWORK, RIVERSIDE, chain, 0, bytes(32), at // DAY_MS, at)
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 0, bytes(32), at // DAY_MS, at, None)
     network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
     assert network.alarms() == [Alarm.CONTRADICTED]
     network.clock.now = NOON + 3 * DAY_MS
@@ -397,3 +466,123 @@ def test_a_report_that_was_cut_off_is_brought_again() -> None:
     network.wires.connect()
     network.wires.wait(60_000)
     assert (network.lines(), network.alarms()) == ([1], [])
+
+
+def marks(network: Network) -> dict[Mark | None, int]:
+    found = network.looks.who_looked(network.there, ADA, most=10_000)
+    return Counter(look.mark for look in found)
+
+
+def test_lines_that_contradict_are_kept_up_to_a_limit_and_she_is_told_where_it_is_reached() -> None:
+    network = Network()
+    pen = Pen(network)
+    versions = [pen.write(at=NOON + at) for at in range(CONFLICTS_MAX + 20)]
+    for start in range(0, len(versions), 100):
+        network.tell(*versions[start : start + 100])
+    assert marks(network) == {Mark.CONTRADICTED: CONFLICTS_MAX}
+    assert network.all_alarms().count("FLOODED") == 1
+    network.tell(pen.write(number=2, previous=pen.digest(versions[0])))
+    assert marks(network) == {None: 1, Mark.CONTRADICTED: CONFLICTS_MAX}, "others are kept"
+
+
+def test_alarms_about_one_organisation_have_a_limit_and_the_last_says_so() -> None:
+    network = Network()
+    place = ReportedChain(network.there, NOON, RIVERSIDE, bytes(32), ADA)
+    with transaction(network.there):
+        for _ in range(ALARMS_MAX + 3):
+            place.alarm(Alarm.BEYOND, b"")
+    kinds = network.all_alarms()
+    assert len(kinds) == ALARMS_MAX
+    assert kinds[-2:] == ["BEYOND", "FLOODED"]
+    with transaction(network.there):
+        ReportedChain(network.there, NOON, MERCY, bytes(32), ADA).alarm(Alarm.BEYOND, b"")
+        network.there.execute("UPDATE look_alarm SET settled_at = 1 WHERE number = 1")
+        place.alarm(Alarm.MISSING, b"")
+    assert len(network.all_alarms()) == ALARMS_MAX + 2, "what is settled takes no room"
+
+
+def test_one_restore_that_is_told_in_two_ways_is_a_contradiction_and_a_line() -> None:
+    network = Network()
+    pen = Pen(network)
+    first = pen.write()
+    second = pen.write(number=2, previous=pen.digest(first), restored=restored(1, 1))
+    network.tell(first, second)
+    assert network.alarms() == [Alarm.RESTORED]
+    third = pen.write(number=3, previous=pen.digest(second), restored=restored(1, 2))
+    network.tell(third)
+    assert network.alarms() == [Alarm.RESTORED, Alarm.CONTRADICTED]
+    assert marks(network) == {None: 2, Mark.CONTRADICTED: 1}
+
+
+def test_a_restore_after_another_entry_than_was_reported_is_a_contradiction() -> None:
+    network = Network()
+    pen = Pen(network)
+    first = pen.write()
+    network.tell(first, pen.write(number=2, previous=seeded("x"), restored=restored(1, 1)))
+    assert network.alarms() == [Alarm.RESTORED, Alarm.CONTRADICTED]
+    assert marks(network) == {None: 1, Mark.CONTRADICTED: 1}
+    head = DailyHead(NETWORK, RIVERSIDE, pen.first.chain, 1, seeded("x"), 1, NOON, restored(2, 1))
+    signer = HandleSigner(network.keys, NodeKey.READING_LOG)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
+    assert network.alarms()[2:] == [Alarm.RESTORED, Alarm.CONTRADICTED]
+
+
+def test_restores_without_end_are_not_believed() -> None:
+    network = Network()
+    pen = Pen(network)
+    claims = [
+        pen.write(at=NOON + at, restored=restored(at, 0, NOON + at)) for at in range(EPOCHS_MAX + 2)
+    ]
+    network.tell(*claims)
+    (chains,) = network.there.execute("SELECT count(*) FROM look_chain").fetchone()
+    (logs,) = network.there.execute("SELECT count(*) FROM look_log").fetchone()
+    assert (chains, logs) == (EPOCHS_MAX, EPOCHS_MAX)
+    assert marks(network) == {None: 1, Mark.LOST: EPOCHS_MAX - 1, Mark.CONTRADICTED: 2}
+
+
+def test_what_a_restored_log_says_that_it_kept_must_come() -> None:
+    network = Network()
+    pen = Pen(network)
+    first = pen.write()
+    second = pen.write(number=2, previous=pen.digest(first))
+    later = pen.write(number=3, previous=pen.digest(second), restored=restored(1, 2))
+    network.tell(first, later)
+    assert network.alarms() == [Alarm.RESTORED, Alarm.MISSING]
+    network.tell(second)
+    assert network.alarms() == [Alarm.RESTORED]
+    assert marks(network) == {None: 3}
+
+
+def test_a_line_that_came_before_she_was_known_there_is_hers_with_what_it_is_about() -> None:
+    network = Network()
+    row = network.there.execute("SELECT * FROM enrolment").fetchone()
+    network.there.execute("DELETE FROM enrolment")
+    network.read(OF_ADA, OWN_COMMITMENT)
+    network.read(OF_ADA, seeded("never published"))
+    network.report()
+    assert (network.lines(), network.all_alarms()) == ([], ["UNKNOWN", "UNKNOWN"])
+    network.there.execute(f"INSERT INTO enrolment VALUES ({','.join('?' * len(row))})", row)
+    network.read(OF_DISCLOSURE)
+    network.report()
+    looks = network.looks.who_looked(network.there, ADA)
+    assert {look.items for look in looks} == {(RESULT,), (None,)}
+    assert len(looks) == 3
+    assert network.alarms() == [Alarm.BEYOND], "what it is about is compared as it would have been"
+    (open_,) = network.there.execute(
+        "SELECT count(*) FROM look_alarm WHERE kind = 'UNKNOWN' AND settled_at IS NULL"
+    ).fetchone()
+    assert open_ == 0
+
+
+def test_a_line_that_comes_after_its_log_was_restored_to_before_it_is_lost_there() -> None:
+    network = Network()
+    pen = Pen(network)
+    first = pen.write()
+    late = pen.write(number=2, previous=pen.digest(first), outcome="refused")
+    again = pen.write(number=2, previous=pen.digest(first), restored=restored(1, 1))
+    network.tell(first, again)
+    network.tell(late)
+    found = network.looks.who_looked(network.there, ADA)
+    assert [look.mark for look in found if look.entry.outcome == "refused"] == [Mark.LOST]
+    assert marks(network) == {None: 2, Mark.LOST: 1}
+    assert network.alarms() == [Alarm.RESTORED]

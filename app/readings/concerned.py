@@ -1,0 +1,83 @@
+"""Whom a reported line is about, by what its agent holds of disclosures, enrolments and records, or comes to hold."""
+
+from sqlite3 import Connection
+
+from app.readings import looks_statements as text
+from app.readings.chains import Concerned, ReportedChain
+from states.identity import Party
+from states.reading import READING, ReadingEntry, ReportedReading, entry_digest
+
+MATCHED_MAX = 512  # lines a step
+
+
+class Concerns:
+    """What an agent knows of the subjects of chains."""
+
+    def __init__(self, me: Party) -> None:
+        self.me = me
+
+    def named(
+        self, db: Connection, peer: Party, disclosure: bytes | None, patient: bytes | None
+    ) -> tuple[bytes, str | None]:
+        """Return the subject of a chain, and this agent's own name of the patient if it knows the subject."""
+        if disclosure is not None:
+            row = db.execute(text.GET_DISCLOSURE, {"tx": disclosure, "me": self.me}).fetchone()
+            return disclosure, row[2] if row is not None and peer in row[:2] else None
+        if patient is None:
+            return b"", None
+        if peer == self.me:  # in its own log an agent calls its patients what it calls them
+            return patient, patient.hex()
+        row = db.execute(text.GET_NAMED, {"patient": patient, "organisation": peer}).fetchone()
+        return patient, None if row is None else row[0]
+
+    def of(
+        self, db: Connection, peer: Party, entry: ReadingEntry, told_patient: bytes | None
+    ) -> Concerned:
+        """Return whom and what an organisation's entry is about."""
+        subject, patient = self.named(db, peer, entry.disclosure, told_patient)
+        if patient is None:
+            return Concerned(subject, None)
+        if entry.disclosure is None:
+            if peer == self.me:  # what she reads at home is in the custody of others
+                hers = tuple(db.execute(text.HER_RECORDS, {"patient": patient}))
+                return Concerned(subject, patient, "", hers)
+            there = {"patient": patient, "custodian": peer}
+            return Concerned(subject, patient, "", tuple(db.execute(text.RECORDS_THERE, there)))
+        row = db.execute(text.GET_DISCLOSURE, {"tx": entry.disclosure, "me": self.me}).fetchone()
+        items = tuple(db.execute(text.DISCLOSED_ITEMS, {"tx": entry.disclosure}))
+        beyond = ""
+        if entry.outcome == "read":
+            beyond = _beyond(entry, person=row[3], purpose=row[4], read_until=row[5])
+        return Concerned(subject, patient, beyond, items)
+
+    def match(self, db: Connection, now: int) -> None:
+        """Give the lines that were reported before their subject was known to the patients whose they are."""
+        asked = {"me": self.me, "most": MATCHED_MAX}
+        for organisation, subject, body, salt, proof in db.execute(
+            text.UNMATCHED, asked
+        ).fetchall():
+            self._match(db, now, Party(organisation), subject, ReportedReading(body, salt, proof))
+
+    def _match(
+        self, db: Connection, now: int, peer: Party, subject: bytes, reported: ReportedReading
+    ) -> None:
+        entry, digest = READING.decode(reported.body), entry_digest(reported.salt, reported.body)
+        about = self.of(db, peer, entry, subject)
+        whose = {"who": peer, "which": entry.chain, "hers": about.patient}
+        line = {"at_number": entry.number, "hash": digest}
+        db.execute(text.MATCH, whose | line)
+        db.execute(text.MATCH_ALARMS, whose)
+        db.execute(text.SETTLE_UNKNOWN, whose | line | {"settled": now})
+        place = ReportedChain(db, now, peer, entry.chain, about.patient, entry.restored)
+        place.concern(entry, digest, reported, about)
+
+
+def _beyond(entry: ReadingEntry, *, person: bytes, purpose: str, read_until: int) -> str:
+    """Say what of a reading goes beyond its disclosure; empty where nothing does."""
+    if entry.person != person:
+        return "Somebody else read than the person to whom it was disclosed."
+    if entry.purpose != purpose:
+        return "It was read for another purpose than it was disclosed for."
+    if entry.at >= read_until:
+        return "It was read after the time until which it was disclosed."
+    return ""
