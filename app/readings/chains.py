@@ -42,8 +42,8 @@ class Alarm(StrEnum):
         "Two signed statements of this organisation about its readings contradict each other."
     )
     RESTORED = (
-        "The organisation was restored from a backup. Readings that it had not reported before may be lost; "
-        "those that it had are kept here."
+        "The organisation says that it was restored from a backup. Readings that it had not reported before "
+        "may be lost; those that it had are kept here."
     )
     BEYOND = "Somebody read more, later, or for another purpose than was disclosed."
     FORKED = "The organisation showed two versions of its reading log."
@@ -57,7 +57,10 @@ class Mark(StrEnum):
     CONTRADICTED = (
         "The organisation signed something else that contradicts it: its log has two versions here."
     )
-    LOST = "The organisation was restored from a backup since, and has lost this line. It is kept here."
+    LOST = (
+        "The organisation says that it was restored from a backup since and has lost this line. "
+        "It is kept here."
+    )
 
 
 @dataclass(frozen=True, slots=True)

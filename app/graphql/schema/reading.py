@@ -113,7 +113,7 @@ class LookOutcome(StrEnum):
 
 @strawberry.enum(
     description="What is to be known of a line: CONTRADICTED, the organisation signed something else that contradicts "
-    "it, so its log has two versions here; LOST, it was restored from a backup since and has lost this line."
+    "it, so its log has two versions here; LOST, it says that it was restored from a backup since and has lost it."
 )
 class LookMark(StrEnum):
     """Of either, the agent keeps the line as it was reported."""
