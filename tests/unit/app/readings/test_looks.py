@@ -586,3 +586,39 @@ def test_a_line_that_comes_after_its_log_was_restored_to_before_it_is_lost_there
     assert [look.mark for look in found if look.entry.outcome == "refused"] == [Mark.LOST]
     assert marks(network) == {None: 2, Mark.LOST: 1}
     assert network.alarms() == [Alarm.RESTORED]
+
+
+def test_an_entry_that_another_epoch_disowned_before_it_came_is_a_contradiction() -> None:
+    network = Network()
+    pen = Pen(network)
+    network.tell(pen.write(number=2, previous=seeded("x"), restored=restored(1, 1)))
+    assert network.alarms() == [Alarm.RESTORED, Alarm.MISSING]
+    network.tell(pen.write())
+    assert marks(network) == {None: 1, Mark.CONTRADICTED: 1}
+    assert Alarm.CONTRADICTED in network.alarms()
+
+
+def test_a_backup_older_than_the_last_may_be_followed_by_a_newer() -> None:
+    """Restored after the first line, and then from a backup that had three: that has back what was lost."""
+    network = Network()
+    pen = Pen(network)
+    lines = [pen.write()]
+    for number in (2, 3):
+        lines.append(pen.write(number=number, previous=pen.digest(lines[-1])))
+    older = pen.write(
+        number=2,
+        previous=pen.digest(lines[0]),
+        outcome="refused",
+        restored=restored(1, 1, NOON + 1),
+    )
+    network.tell(*lines, older)
+    assert lost(network) == {(2, "read"), (3, "read")}
+    newer = pen.write(number=4, previous=pen.digest(lines[2]), restored=restored(2, 3, NOON + 2))
+    network.tell(newer)
+    assert lost(network) == {(2, "refused")}
+    assert network.alarms() == [Alarm.RESTORED, Alarm.RESTORED]
+
+
+def lost(network: Network) -> set[tuple[int, str]]:
+    found = network.looks.who_looked(network.there, ADA)
+    return {(look.number, look.entry.outcome) for look in found if look.mark is Mark.LOST}
