@@ -202,8 +202,8 @@ class ReportedChain:
     def check(self, head: DailyHead, evidence: bytes) -> None:
         """Compare a daily head with the lines of a pinned chain; raise an alarm for what it adds or denies."""
         known = self.known()
-        if not known.digest and known.number == head.number:
-            known = ChainHead(head.number, head.digest)
+        if self._is_behind(head, known):
+            known = ChainHead(head.number, self._digest_at(head))
         try:
             check_head(known, head)
         except ReadingsMissing as missing:
@@ -211,6 +211,19 @@ class ReportedChain:
         except ReadingContradicted as contradicted:
             self.alarm(Alarm.CONTRADICTED, evidence, contradicted.number)
         self.db.execute(text.SET_HEAD_AT, self._which | {"seen": head.at})
+
+    def _is_behind(self, head: DailyHead, known: ChainHead) -> bool:
+        """Whether a head names all that was written when it was signed: it may come after what was written since."""
+        if head.number == known.number:
+            return not known.digest
+        later = {"epoch": self.epoch, "number": head.number, "at": head.at}
+        denied = self.db.execute(text.WRITTEN_BEFORE, self._key | later).fetchone()
+        return head.number < known.number and denied is None
+
+    def _digest_at(self, head: DailyHead) -> bytes:
+        """Return the digest of the entry that a head names as the last, if it is known; else what the head says."""
+        lines = [digest for digest, _ in self._lines(head.number)]
+        return lines[0] if lines and head.digest not in lines else head.digest
 
     def link(self, reading: VerifiedReading, evidence: bytes) -> bool:
         """Place a new reading in its pinned chain; return whether it fits. What does not raises an alarm."""

@@ -137,6 +137,17 @@ BEGIN_AFTER = sql(
         _CHAIN.c.kept == bindparam("number"),
     )
 )
+WRITTEN_BEFORE = sql(
+    select(_LOOK.c.digest)
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
+        _LOOK.c.number > bindparam("number"),
+        _LOOK.c.at < bindparam("at"),
+    )
+    .limit(1)
+)
 GET_CHAIN = sql(
     select(
         _CHAIN.c.chain,

@@ -423,6 +423,25 @@ def test_a_head_that_names_an_unreported_entry_or_forgets_one_is_an_alarm() -> N
     assert network.all_alarms()[-1] == "FORGED"
 
 
+def test_a_head_that_comes_after_what_was_written_since_denies_nothing() -> None:
+    """It lay in the backup of its organisation, and its agent was restored to before it came."""
+    network = Network()
+    pen = Pen(network)
+    first = pen.write(at=NOON)
+    second = pen.write(number=2, previous=pen.digest(first), at=NOON + 10)
+    network.tell(first, second)
+    signer = HandleSigner(network.keys, NodeKey.READING_LOG)
+    late = DailyHead(NETWORK, RIVERSIDE, pen.first.chain, 1, pen.digest(first), 1, NOON + 5, None)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, late)))
+    assert network.alarms() == []
+    another = but(late, digest=seeded("another"), at=NOON + 6)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, another)))
+    assert network.alarms() == [Alarm.CONTRADICTED]
+    denied = but(late, at=NOON + 11)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, denied)))
+    assert network.alarms() == [Alarm.CONTRADICTED, Alarm.CONTRADICTED]
+
+
 def test_a_head_of_a_day_to_come_speaks_for_nothing_and_is_an_alarm() -> None:
     """Else one would end all alarms about silence, and later heads would count as older."""
     network = Network()
