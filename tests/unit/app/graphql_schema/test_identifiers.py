@@ -3,7 +3,8 @@
 import pytest
 
 from app.graphql.cursors import KEY_BYTES
-from app.graphql.schema.identifiers import ID_CHARS_MAX, GlobalIds, Named
+from app.graphql.limits import ID_CHARS_MAX
+from app.graphql.schema.identifiers import GlobalIds, Named
 
 IDS = GlobalIds(bytes(KEY_BYTES))
 
