@@ -80,7 +80,10 @@ class MemberNode:
         )
         self._log_copies = open_copies(opened.folders.data / FILE_NAME)
         self.auditor = LogAuditor(
-            self._log_copies, self.assembly.witnesses, lambda notary: partial(self._tile, notary)
+            self._log_copies,
+            self.assembly.witnesses,
+            lambda notary: partial(self._tile, notary),
+            clock,
         )
         self._confirming: bytes | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,12 +123,13 @@ class MemberNode:
         return all(self.checks().values())
 
     def checks(self) -> dict[str, bool]:
-        """What readiness is made of: turns work, the notary is reached, and it has not contradicted itself."""
+        """What readiness is made of: turns work, the notary is reached, has not contradicted itself, shows its log."""
         notary = self.assembly.given.notary
         return {
             "turns": self.pump.failure is None,
             "notary": self.transport.is_up(notary),
             "notary-log": self.assembly.witnesses.trusts(notary),
+            "notary-audit": self.auditor.keeps_up(notary),
         }
 
     async def _follow_map(self) -> None:
@@ -163,8 +167,8 @@ class MemberNode:
         for witness in self.assembly.witnesses.all():
             try:
                 await self.auditor.catch_up(witness)
-            except UNREACHED:
-                continue
+            except UNREACHED as silent:
+                _log.warning("the entries of %s: %s", witness.notary, type(silent).__name__)
             except LedgerError as refused:
                 _log.error("the entries of %s: %s", witness.notary, type(refused).__name__)
 

@@ -99,7 +99,7 @@ def test_readiness_says_which_condition_fails(network: DemoNetwork) -> None:
     said = msgspec.json.decode(asyncio.run(ask()))
     assert said == {
         "ready": False,
-        "checks": {"turns": True, "notary": False, "notary-log": True},
+        "checks": {"turns": True, "notary": False, "notary-log": True, "notary-audit": True},
     }
 
 
