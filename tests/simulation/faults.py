@@ -70,6 +70,9 @@ _USUAL = {
 }
 
 
+STRUCK_SHARE_MAX = 0.5  # of what is struck more often than usual
+
+
 @dataclass(slots=True)
 class Swarm:
     """The faults of one seed. A seed with few of them reaches places that one with all never does."""
@@ -87,9 +90,12 @@ class Swarm:
     def __contains__(self, fault: Fault) -> bool:
         return fault in self.rates and not self.over
 
-    def strikes(self, fault: Fault) -> bool:
+    def strikes(self, fault: Fault, often: int = 1) -> bool:
+        """Draw whether a fault strikes now, so many times as often as usual; what it befalls still has a chance."""
         rate = self.rates.get(fault)
-        return rate is not None and not self.over and self.random.random() < rate
+        if rate is None or self.over:
+            return False
+        return self.random.random() < max(rate, min(rate * often, STRUCK_SHARE_MAX))
 
     def __str__(self) -> str:
         return ", ".join(f"{fault} {rate:g}" for fault, rate in self.rates.items()) or "none"

@@ -258,11 +258,11 @@ MUTANTS = (
     Mutant("send before commit", "messages leave before they are durable", _send_before_commit, 1),
     Mutant("release without liveness", "keys without the notary's word", _release_blind, 18),
     Mutant("finality asked early", "the notary is asked before signers hold", _finality_early, 1),
-    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 12),
-    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 175),
+    Mutant("head lock removed", "two sequencers write after one head", _no_head_lock, 3),
+    Mutant("nothing put aside", "what a peer brings too early is left out", _nothing_aside, 193),
     Mutant("enrolments stay lost", "neither side brings one back", _no_enrolments_back, 3),
-    Mutant("no permit asked for", "her agent introduces whom it likes", _no_permit_asked_for, 2),
-    Mutant("introduced for good", "what was announced passes later", _introduced_for_good, 23),
+    Mutant("no permit asked for", "her agent introduces whom it likes", _no_permit_asked_for, 1),
+    Mutant("introduced for good", "what was announced passes later", _introduced_for_good, 50),
 )
 
 

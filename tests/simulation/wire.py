@@ -9,6 +9,7 @@ from flows.envelope import ENVELOPE, HELLO, Envelope, Hello, Kind
 from flows.turn import TurnResult
 from states.encoding import encode
 from states.errors import LedgerError
+from tests.simulation.coverage import often
 from tests.simulation.faults import Fault
 from tests.simulation.node import Input, SimNode
 from tests.simulation.observer import Violation, opening_flow
@@ -21,6 +22,7 @@ LATE_MS = (50, 6_000)
 NOTICED_MS = (0, 80)  # before the end of a process is seen by its peers
 RECONNECT_MS = (200, 4_000)
 CAPTURED_MAX = 200
+CUT_MS = (2_000, 15_000, 90_000)
 
 
 class Frame(NamedTuple):
@@ -148,13 +150,20 @@ class Wire:
         data = encode(envelope)
         self._world.oracle.overhear(sender, receiver, data)
         self.captured.append((sender, receiver, envelope))
+        self._watch(sender, receiver, kind, name)
         copies = self._fate(sender, receiver, kind, name)
         self._world.tell(sender.name, receiver.name, kind, name, envelope.number, "x", copies)
         for _ in range(copies):
             self._travel(Frame(link.number, sender, receiver, "envelope", data))
-        if self._world.swarm.strikes(Fault.DROPPED):
+        if self._world.swarm.strikes(Fault.DROPPED, often(kind, name)):
             self._world.meet(Fault.DROPPED, kind, name)
             self.drop(sender, receiver)
+
+    def _watch(self, sender: SimNode, receiver: SimNode, kind: str, name: str) -> None:
+        """Cut the direction in which something scarce is about to go: cuts at random moments seldom meet it."""
+        world, times = self._world, often(kind, name)
+        if times > 1 and world.swarm.strikes(Fault.CUT, times):
+            self.cut[sender.name, receiver.name] = world.now + world.chance.choice(CUT_MS)
 
     def _fate(self, sender: SimNode, receiver: SimNode, kind: str, name: str) -> int:
         swarm = self._world.swarm

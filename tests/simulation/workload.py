@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -13,14 +12,10 @@ from app.blobs.cipher import seal
 from app.storage.database import transaction
 from app.subjects.record import Staged
 from flows.flow import Flow
-from flows.store import Status
 from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
 from flows.subjects.disclosure import MakeDisclosure, RequestDisclosure
 from flows.subjects.enrolment import (
-    EnrolmentOffer,
-    EnrolPatient,
     FindPractitioner,
-    OfferEnrolment,
     Practitioner,
 )
 from flows.subjects.record import AmendRecord, PublishRecords
@@ -30,6 +25,7 @@ from states.state import StateRef, TransactionId
 from states.subjects.codes import Category
 from states.subjects.content import Content
 from states.subjects.terms import Exceptions, Terms
+from tests.simulation.desks import Desks
 from tests.simulation.disk import DiskFull, Killed
 from tests.simulation.node import SimNode
 from tests.simulation.observer import present
@@ -59,16 +55,6 @@ _RECORDS = (
 _ENROLMENTS = (
     "SELECT local, custodian FROM enrolment WHERE signed IS NOT NULL ORDER BY patient, custodian"
 )
-_ENROLLED = "SELECT patient, local FROM enrolment WHERE custodian = ? AND signed IS NOT NULL ORDER BY patient"
-
-
-@dataclass(slots=True)
-class Desk:
-    """A one-time code that a custodian's desk is about to give to a patient."""
-
-    custodian: SimNode
-    flow_key: str
-    patient: bytes
 
 
 class Workload:
@@ -79,11 +65,10 @@ class Workload:
         self._random = Random(f"{world.seed}/workload")
         self._patients = PATIENTS[: self._random.choice((2, 2, 3))]
         self._keys = 0
-        self._desks: list[Desk] = []
         self._marks: dict[bytes, tuple[str, str]] = {}  # commitment → (mark of its code, category)
         self._opened: list[tuple[str, tuple[str, ...]]] = []
         self._agent = world.nodes["Agent"]
-        self._handles: dict[str, str] = {}  # by a custodian's name of a patient, her agent's
+        self._desks = Desks(world, self._launch)
         self._passing = Passing(world, self._random, self._launch)
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
@@ -119,7 +104,7 @@ class Workload:
         self._tell_story(active)
         for patient in self._patients:
             for custodian in self._random.sample(CUSTODIANS, 2):
-                self._offer(self._world.nodes[custodian], patient)
+                self._desks.offer(self._world.nodes[custodian], patient)
         for _ in range(self._random.randint(0, 2)):
             self.publish()
 
@@ -129,20 +114,20 @@ class Workload:
         grantee = self._random.choice(RECIPIENTS)
         custodian, taker = self._random.sample([c for c in CUSTODIANS if c != grantee] * 2, 2)
         node, reader = self._world.nodes[custodian], self._world.nodes[grantee]
-        self._offer(node, patient)
-        self._offer(self._world.nodes[taker], patient)
+        self._desks.offer(node, patient)
+        self._desks.offer(self._world.nodes[taker], patient)
         acts: list[tuple[float, Callable[[], object]]] = [
-            (0.05, self._serve_desks),
-            (0.12, partial(self._publish_at, node)),
-            (0.2, partial(self._grant, patient, custodian, grantee)),
-            (0.22, partial(self._publish_at, node)),
+            (0.05, self._desks.serve),
+            (0.12, partial(self._publish_at, node, patient)),
+            *((at, partial(self._grant, patient, custodian, grantee)) for at in (0.2, 0.4, 0.6)),
+            (0.22, partial(self._publish_at, node, patient)),
             *((0.3 + 0.07 * turn, partial(self._ask_at, reader)) for turn in range(8)),
             *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
             *((0.4 + 0.08 * turn, partial(self._transfer_from, node)) for turn in range(6)),
             (0.5, partial(self._amend_at, node)),
             (0.55, self.restrict),
             (0.6, self.amend_consent),
-            *((0.75 + 0.1 * turn, self.lift) for turn in range(2)),
+            *((0.7 + 0.1 * turn, self.lift) for turn in range(3)),
             (0.8, partial(self._amend_at, node)),
         ]
         for share, act in acts:
@@ -151,7 +136,7 @@ class Workload:
 
     def act(self) -> None:
         """Do one thing that somebody might do now."""
-        self._serve_desks()
+        self._desks.serve()
         weights = [weight for weight, _ in self.acts]
         (act,) = self._random.choices([each for _, each in self.acts], weights)
         act()
@@ -166,33 +151,7 @@ class Workload:
 
     def enrol(self) -> None:
         custodian = self._world.nodes[self._random.choice(CUSTODIANS)]
-        self._offer(custodian, self._random.choice(self._patients))
-
-    def _offer(self, custodian: SimNode, patient: bytes) -> None:
-        mark = self._world.oracle.canaries.new(custodian.name)
-        name = f"MRN {patient.hex()[:6]} {mark}"
-        rows = [r for r in self._enrolled(custodian) if r[1].startswith(name[:10])]
-        if rows:
-            return
-        self._handles[name] = patient.hex()
-        self._desks.append(Desk(custodian, self._launch(custodian, OfferEnrolment(name)), patient))
-
-    def _serve_desks(self) -> None:
-        for desk in tuple(self._desks):
-            node = desk.custodian
-            if node.assembly is None:
-                continue
-            row = node.assembly.engine.store.flow_by_client_key(desk.flow_key)
-            if row is None or row.status < Status.DONE:
-                continue
-            self._desks.remove(desk)
-            if row.status == Status.DONE:
-                offer = msgspec.msgpack.decode(row.result, type=EnrolmentOffer)
-                code = node.assembly.enrolments.open_offer(offer)
-                self._launch(self._agent, EnrolPatient(desk.patient, node.me, code))
-
-    def _enrolled(self, custodian: SimNode) -> list[tuple[bytes, str]]:
-        return custodian.disk.execute(_ENROLLED, (custodian.me,)).fetchall()
+        self._desks.offer(custodian, self._random.choice(self._patients))
 
     # -- records ---------------------------------------------------------------------------------------
 
@@ -210,7 +169,7 @@ class Workload:
             node.blobs.put(sealing)
             sealed = sealing.sealed
             self._marks[sealed.commitment] = code, category
-            self._world.oracle.permits.patients[sealed.commitment] = self._handles[local]
+            self._world.oracle.permits.patients[sealed.commitment] = self._desks.handles[local]
             for name, permitted in self._opened:
                 if category in permitted:
                     canaries.let(code, name)
@@ -238,8 +197,9 @@ class Workload:
     def publish(self) -> None:
         self._publish_at(self._world.nodes[self._random.choice(CUSTODIANS)])
 
-    def _publish_at(self, node: SimNode) -> None:
-        rows = self._enrolled(node)
+    def _publish_at(self, node: SimNode, of: bytes | None = None) -> None:
+        """Publish records of somebody who is enrolled there: of one patient, or of any."""
+        rows = self._desks.enrolled(node, of)
         if rows:
             patient, local = self._random.choice(rows)
             batch = self._stage(node, patient, local, self._random.randint(1, 3))
@@ -264,7 +224,7 @@ class Workload:
         if found is None:
             return
         node, ref, local = found
-        for patient, name in self._enrolled(node):
+        for patient, name in self._desks.enrolled(node):
             if name == local:
                 batch = self._stage(node, patient, local, 1)
                 if batch is not None:
@@ -378,18 +338,24 @@ class Workload:
                     partial(self._launch, self._agent, RevokeConsent(ref)),
                 )
                 self._estrange()
+            elif self._random.random() < 0.4:
+                self._hold_up()
 
     def _estrange(self) -> None:
-        """Keep every custodian from hearing of a revocation, so that only the notary can tell.
-
-        Its receipt comes late as well, when it is no word of now any more.
-        """
+        """Keep every custodian from hearing of a revocation, so that only the notary can tell."""
         world = self._world
         if world.swarm.over or not world.swarm.rates:
             return
         for name in CUSTODIANS:
             world.wire.cut["Agent", name] = world.now + ESTRANGED_MS
-        world.notary.held_up[MakeDisclosure.name] = world.now + self._random.randint(12_000, 30_000)
+        self._hold_up()
+
+    def _hold_up(self) -> None:
+        """Let receipts of disclosures come late, when they are no word of now any more."""
+        world = self._world
+        if not world.swarm.over and world.swarm.rates:
+            late = self._random.randint(12_000, 30_000)
+            world.notary.held_up[MakeDisclosure.name] = world.now + late
 
     def contest(self) -> None:
         """Two people at once change the same consent: one of them only may."""

@@ -16,6 +16,7 @@ from flows.store import Status
 from flows.turn import Question, TurnResult
 from states.errors import LedgerError
 from states.notarisation import ANSWER
+from tests.simulation.coverage import often
 from tests.simulation.disk import DiskFull, Killed
 from tests.simulation.faults import Fault, Met, Swarm
 from tests.simulation.node import Input, Setting, SimNode
@@ -23,7 +24,7 @@ from tests.simulation.notary import SimulatedNotary, Waiting
 from tests.simulation.observer import Post, Violation, present
 from tests.simulation.oracle import Oracle
 from tests.simulation.village import START, Founding
-from tests.simulation.wire import Wire
+from tests.simulation.wire import CUT_MS, Wire
 
 R = TypeVar("R")
 
@@ -33,7 +34,6 @@ QUESTION_MS = (1, 30)
 ANSWER_LATE_MS = (1_000, 40_000)
 RESTORES_MAX = 4
 AWAY_MS = (4_000, 30_000, 700_000)
-CUT_MS = (2_000, 15_000, 90_000)
 EVENTS_MAX = 120_000
 REST_MS = 6 * 3_600_000  # after which a healed network that still works is one that never rests
 STRANGER = "Mallory"
@@ -146,7 +146,7 @@ class World:
         node.turn_at = None
         engine = node.assembly.engine
         inputs, node.inputs = node.inputs, []
-        fault = self._choose(node)
+        fault = self._choose(node, max((self._often(each) for each in inputs), default=1))
         restores = fault is Fault.RESTORED
         try:
             with present(node.observer):
@@ -196,20 +196,23 @@ class World:
         if due is not None:
             self.wake(node, due - node.clock())
 
-    def _choose(self, node: SimNode) -> Fault | None:
+    def _often(self, each: Input) -> int:
+        return often(Kind(each.envelope.kind).name, self.wire.name_of(each.envelope))
+
+    def _choose(self, node: SimNode, times: int) -> Fault | None:
         """Draw what befalls the node in this turn. Restores have an end: each is work that calls for the next."""
         for fault, fate in (
             (Fault.KILLED_BEFORE_COMMIT, False),
             (Fault.KILLED_AFTER_COMMIT, True),
             (Fault.RESTORED, self.chance.random() < 0.5),
         ):
-            if self.swarm.strikes(fault) and (
+            if self.swarm.strikes(fault, times) and (
                 fault is not Fault.RESTORED or self._may_restore(node)
             ):
                 node.fate = fate
                 return fault
         for fault, blows in ((Fault.KILLED_WITHIN, Killed), (Fault.DISK_FULL, DiskFull)):
-            if self.swarm.strikes(fault):
+            if self.swarm.strikes(fault, times):
                 node.disk.fuse, node.disk.blows = self.chance.randint(1, 12), blows
                 return fault
         return None
@@ -331,7 +334,7 @@ class World:
             self.after(delay, lambda: self._told(node, assembly, question, answer))
 
         self.bring(data, reply)
-        if self.swarm.strikes(Fault.NOTARY_KILLED):
+        if self.swarm.strikes(Fault.NOTARY_KILLED, often(question.kind, name)):
             self.meet(Fault.NOTARY_KILLED, question.kind, name)
             self.notary_dies = True
 
@@ -339,7 +342,7 @@ class World:
 
     def _lateness(self, kind: str, name: str) -> int:
         held_up = self.notary.held_up.get(name, 0) - self.now
-        if held_up <= 0 and not self.swarm.strikes(Fault.TOLD_LATE):
+        if held_up <= 0 and not self.swarm.strikes(Fault.TOLD_LATE, often(kind, name)):
             return 0
         self.meet(Fault.TOLD_LATE, kind, name)
         return held_up if held_up > 0 else self.chance.randint(*ANSWER_LATE_MS)
@@ -348,7 +351,7 @@ class World:
         if self.now < self.notary.away_until:
             self.meet(Fault.NOTARY_AWAY, kind, name)
             return True
-        if self.swarm.strikes(fault):
+        if self.swarm.strikes(fault, often(kind, name)):
             self.meet(fault, kind, name)
             return True
         return False
