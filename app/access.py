@@ -29,6 +29,7 @@ class GateRule(StrEnum):
     HELD = "no such disclosure, or no such item of it, is held here as recipient"
     RELEASED = "the custodian has not released the key of the item"
     NOT_WITHDRAWN = "the custodian has withdrawn the item"
+    CONFIRMED = "this node was restored, and the custodian has not said again what it has withdrawn"
     IN_TIME = "the time until which it may be read has passed"
     CONSENT_LIVES = "the consent has been withdrawn or has ended"
     LEASE = "no statement of the notary that the consent lives is young enough"
@@ -47,6 +48,10 @@ class GateRule(StrEnum):
 
 WORDS = {
     GateRule.NOT_WITHDRAWN: "The custodian has withdrawn this item.",
+    GateRule.CONFIRMED: (
+        "This organisation's system was restored from a backup, and the custodian has not said yet what may still be "
+        "read. Try again soon."
+    ),
     GateRule.IN_TIME: "The time until which this could be read has passed. Ask the custodian again.",
     GateRule.CONSENT_LIVES: (
         "This patient's consent has ended. Ask the patient for a new one, or in danger of life declare an emergency."
@@ -98,10 +103,12 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class DisclosedItem:
-    """An item of a disclosure, as its recipient's vault has it. Times are ms; `lives_at` is the notary's.
+    """An item of a disclosure, as its recipient's vault has it. Times are ms.
 
+    `confirmed`: no restore made this node forget what the custodian has withdrawn, or that has said it again.
     `consent_ended`: consumed, or closed by a signed withdrawal. `lives_at`: the newest time at which the notary said
-    that the consent lived (the disclosure's receipt says so, too); None where its newest word is that it does not.
+    that the consent lived (the disclosure's receipt says so, too), but none later than when that was heard here; None
+    where its newest word is that it does not.
     """
 
     recipient: Party
@@ -109,6 +116,7 @@ class DisclosedItem:
     purpose: Purpose
     released: bool
     withdrawn: bool
+    confirmed: bool
     read_until: int
     consent_ended: bool
     lives_at: int | None
@@ -187,6 +195,7 @@ def judge_disclosed(
         yield GateRule.SAME_PURPOSE, item.purpose == purpose
         yield GateRule.RELEASED, item.released
         yield GateRule.NOT_WITHDRAWN, not item.withdrawn
+        yield GateRule.CONFIRMED, item.confirmed
         yield GateRule.IN_TIME, here.now < item.read_until
         yield GateRule.CONSENT_LIVES, not item.consent_ended
         yield GateRule.LEASE, item.lives_at is not None and here.now < item.lives_at + here.lease_ms

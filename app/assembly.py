@@ -17,6 +17,7 @@ from app.readings.reports import ReadingReports
 from app.storage.database import transaction
 from app.storage.flow_store import SqliteFlowStore
 from app.subjects.catalogue import CONTRACTS, NOTARY_CHANGE, registry
+from app.subjects.confirmation import Confirmation
 from app.subjects.consent import ConsentSubject
 from app.subjects.consumed import ConsumedRecords
 from app.subjects.deciding import Deciding
@@ -34,6 +35,7 @@ from app.subjects.statement import Statements
 from app.subjects.transfer import Transfers
 from app.subjects.transfer_permit import TransferPermits
 from app.subjects.wrapped import BLOB_PART
+from app.vault.aside import Aside, recoveries
 from app.vault.drafts import Drafts
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import LedgerHandlers
@@ -41,9 +43,13 @@ from app.vault.locks import QUESTIONED, Locks
 from app.vault.reader import NotHeld
 from app.vault.subject import Subjects
 from app.vault.vault import Vault
+from app.witness import Witnesses
 from flows.engine import Engine
+from flows.recovery import Recover
 from flows.services import TRANSACTION_PART
 from flows.step import Handlers
+from flows.store import Status
+from flows.subjects.confirmation import ConfirmDisclosures
 from states.crypto.keys import Key
 from states.groups import Group
 from states.identity import Party
@@ -93,6 +99,8 @@ class Assembly:
         self.deciding = Deciding(self.ground, self.enrolments, self.readings)
         self.records = RecordSubject(self.ground, self.enrolments)
         self.disclosures = DisclosureSubject(self.ground, self.statements, self.deciding)
+        self.notices = Notices(self.ground, self.statements)
+        self.confirmation = Confirmation(self.ground, self.statements, self.deciding, self.notices)
         self.patient_access = PatientAccess(self.ground, self.enrolments, given.blobs)
         self.key_return = KeyReturn(self.ground, self.enrolments, given.blobs)
         self.handover = Handover(
@@ -113,8 +121,9 @@ class Assembly:
         )
         handlers = self._compose()
         self._create_tables()
+        self.witnesses = Witnesses(given.db, self.vault.verifier, given.clock)
         self.engine: Engine[Connection] = Engine(
-            store=SqliteFlowStore(given.db),
+            store=SqliteFlowStore(given.db, self.witnesses.keep_forks),
             registry=registry(),
             handlers=handlers,
             me=given.me,
@@ -156,7 +165,8 @@ class Assembly:
             self.key_return,
             transfers,
             moves,
-            Notices(self.statements),
+            self.notices,
+            self.confirmation,
             self.reports,
             ReadingRecall(self.readings),
             self.looks,
@@ -201,6 +211,32 @@ class Assembly:
         for flow, key in due:
             self.engine.start(flow, key)
         return bool(due)
+
+    def ask_again(self) -> bool:
+        """Start asking anew who has not told this restored node all that it has forgotten: the asking flow has ended.
+
+        What is closed until then stays closed.
+        """
+        asked = False
+        for each in recoveries(self.db):
+            if self._has_ended(each.flow):
+                with transaction(self.db):
+                    key = f"recover again {each.flow.hex()}"
+                    flow = self.engine.start(Recover(each.peer, each.since), key)
+                    Aside.follow(self.db, each, flow)
+                asked = True
+        for custodian, asking in self.confirmation.unended(self.db):
+            if self._has_ended(asking):
+                with transaction(self.db):
+                    key = f"confirm again {asking.hex()}"
+                    flow = self.engine.start(ConfirmDisclosures(custodian), key)
+                    self.confirmation.begin(self.db, custodian, flow)
+                asked = True
+        return asked
+
+    def _has_ended(self, flow: bytes) -> bool:
+        row = self.engine.flow(flow)
+        return row is None or row.status >= Status.DONE
 
     def obtain(self, lacking: Lacking) -> None:
         """At an agent: start getting what a patient lacks to read a record of hers; at most once in a while."""

@@ -16,6 +16,7 @@ from app.rows.tables import (
     PatientWrapRow,
     RecordRow,
     StatementRow,
+    UnconfirmedRow,
 )
 from app.storage.statements import sql, table_of
 from states.errors import LedgerError
@@ -27,6 +28,7 @@ from states.subjects.terms import TERMS
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
 _R, _E = table_of(RecordRow), table_of(EnrolmentRow)
+_U = table_of(UnconfirmedRow)
 _K, _W = table_of(PatientKeyRow), table_of(PatientWrapRow)
 
 _THIS = (_R.c.tx == bindparam("tx"), _R.c.idx == bindparam("idx"))
@@ -43,10 +45,13 @@ _DISCLOSED = sql(
         _D.c.purpose,
         _D.c.read_until,
         _D.c.at,
+        _D.c.since,
+        _U.c.custodian,
         _S.c.consumed_seq,
         _S.c.closed_at,
         _S.c.end,
         _L.c.at,
+        _L.c.heard,
         _L.c.live,
         *_SEALED_ITEM,
         _I.c.wrapped,
@@ -56,6 +61,7 @@ _DISCLOSED = sql(
     )
     .select_from(_D)
     .outerjoin(_I, (_I.c.tx == _D.c.tx) & (_I.c.item == bindparam("item")))
+    .outerjoin(_U, _U.c.custodian == _D.c.custodian)
     .outerjoin(_S, (_S.c.tx == _D.c.consent_tx) & (_S.c.idx == _D.c.consent_idx))
     .outerjoin(_L, (_L.c.tx == _D.c.consent_tx) & (_L.c.idx == _D.c.consent_idx))
     .where(_D.c.tx == bindparam("tx"))
@@ -171,19 +177,23 @@ def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | No
     row = db.execute(_DISCLOSED, {"tx": tx, "item": item}).fetchone()
     if row is None:
         return None
-    custodian, recipient, agent, person, purpose, read_until, at = row[:7]
-    consumed, closed, ends, stated_at, live = row[7:12]
-    wrapped, epoch, withdrawn, superseded = row[16:]
+    custodian, recipient, agent, person, purpose, read_until, at, since, unconfirmed = row[:9]
+    consumed, closed, ends, stated_at, heard, live = row[9:15]
+    wrapped, epoch, withdrawn, superseded = row[19:]
     source = None
-    if row[12] is not None:
-        source = SealedSource(*_sealed(*row[12:16]), wrapped or b"", epoch or 0, superseded)
-    lives_at = at if stated_at is None else max(at, stated_at)
+    if row[15] is not None:
+        source = SealedSource(*_sealed(*row[15:19]), wrapped or b"", epoch or 0, superseded)
+    # From when it came, at the latest: a clock that is behind would make a notary's word last longer.
+    lives_at = min(at, since)
+    if stated_at is not None:
+        lives_at = max(lives_at, min(stated_at, heard))
     about = DisclosedItem(
         recipient=Party(recipient),
         person=person,
         purpose=purpose,
         released=wrapped is not None,
         withdrawn=withdrawn is not None,
+        confirmed=unconfirmed is None,
         read_until=read_until if ends is None else min(read_until, ends),
         # A consent that is not held here (`ends` is None) counts as ended.
         consent_ended=ends is None or consumed is not None or closed is not None,

@@ -9,10 +9,12 @@ from functools import partial
 
 from app.assembly import Assembly, Surroundings
 from app.blobs.folder import FolderBlobStore
+from app.log_audit.auditor import LogAuditor
+from app.log_audit.copied_log import FILE_NAME, open_copies
 from app.network.exchange import map_handler, refresh
 from app.node_folder import DATABASE, NAME_FILE, OpenFolder, Opening, clock
 from app.pump import Meter, Pump, Watcher, unmetered
-from app.storage.database import open_database
+from app.storage.database import naming_damage, open_database
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
 from app.transport.transport import Transport
@@ -27,6 +29,7 @@ _log = logging.getLogger("carecord.node")
 
 MAP_SECONDS = 60.0  # how often peers are asked for news of the map
 WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
+AUDIT_SECONDS = 60.0  # how often what a notary has signed since is read entry by entry
 CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
 REPORT_SECONDS = 1.0
 HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the key
@@ -50,20 +53,21 @@ class MemberNode:
         self.folders = opened.folders
         self.db = open_database(opened.folders.data / DATABASE)
         self.blobs = FolderBlobStore(opened.folders.blobs)
-        self.assembly = Assembly(
-            Surroundings(
-                me=opened.me,
-                db=self.db,
-                keys=opened.keys,
-                blobs=self.blobs,
-                parameters=opened.map.history,
-                directory=opened.map,
-                party_of=opened.map.party_of_key,
-                notary=opened.map.notaries()[0].party,
-                clock=clock,
-                entropy=os.urandom,
+        with naming_damage(opened.folders.data / DATABASE):
+            self.assembly = Assembly(
+                Surroundings(
+                    me=opened.me,
+                    db=self.db,
+                    keys=opened.keys,
+                    blobs=self.blobs,
+                    parameters=opened.map.history,
+                    directory=opened.map,
+                    party_of=opened.map.party_of_key,
+                    notary=opened.map.notaries()[0].party,
+                    clock=clock,
+                    entropy=os.urandom,
+                )
             )
-        )
         self.pump = Pump(self.assembly, watchers, meter)
         self.transport = Transport(
             opened.credentials,
@@ -73,11 +77,9 @@ class MemberNode:
             {MAP: map_handler(opened.map), **(serve or {})},
             os.urandom,
         )
-        self.witnesses = {
-            info.party: Witness(self.db, info.log_keys) for info in opened.map.notaries()
-        }
-        self.assembly.vault.verifier.distrusted.update(
-            party for party, witness in self.witnesses.items() if witness.fork is not None
+        self._log_copies = open_copies(opened.folders.data / FILE_NAME)
+        self.auditor = LogAuditor(
+            self._log_copies, self.assembly.witnesses, lambda notary: partial(self._tile, notary)
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -92,6 +94,7 @@ class MemberNode:
         for beat, seconds in (
             (self._follow_map, MAP_SECONDS),
             (self._watch_logs, WATCH_SECONDS),
+            (self._audit_logs, AUDIT_SECONDS),
             (self._confirm_consents, CONFIRM_SECONDS),
             (self._report_readings, REPORT_SECONDS),
             (self._report_heads, HEADS_SECONDS),
@@ -105,14 +108,22 @@ class MemberNode:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.pump.stop()
         await self.transport.stop()
+        self._log_copies.close()
         self.db.close()
 
     @property
     def is_ready(self) -> bool:
-        """Whether this node can do what it is there for: turns work, its notary is reached and has not forked."""
+        """Whether this node can do what it is there for."""
+        return all(self.checks().values())
+
+    def checks(self) -> dict[str, bool]:
+        """What readiness is made of: turns work, the notary is reached, and it has not contradicted itself."""
         notary = self.assembly.given.notary
-        trusted = self.witnesses[notary].fork is None
-        return self.pump.failure is None and trusted and self.transport.is_up(notary)
+        return {
+            "turns": self.pump.failure is None,
+            "notary": self.transport.is_up(notary),
+            "notary-log": self.assembly.witnesses.trusts(notary),
+        }
 
     async def _follow_map(self) -> None:
         for member in self.map.members():
@@ -125,23 +136,34 @@ class MemberNode:
 
         Receipts come from peers as well, so a notary that shows them another history is found out here.
         """
-        for notary, witness in self.witnesses.items():
+        for witness in self.assembly.witnesses.all():
+            if witness.distrust is not None:
+                continue  # whatever else it says, it is not believed
             try:
-                await self._watch(notary, witness)
+                await self._watch(witness)
             except UNREACHED:
                 continue
             except LedgerError as refused:
-                _log.error("the log of %s: %s", notary, refused)
-            if witness.fork is not None:
-                self.assembly.vault.verifier.distrusted.add(notary)
+                _log.error("the log of %s: %s", witness.notary, refused)
 
-    async def _watch(self, notary: Party, witness: Witness) -> None:
+    async def _watch(self, witness: Witness) -> None:
+        notary = witness.notary
         read = partial(self._tile, notary)
         shown = self.assembly.vault.verifier.seen.get(notary)
         if shown is not None:
             await witness.see(shown.note, read)
         note = await self.transport.request(notary, CHECKPOINT, b"", ASK_SECONDS)
         await witness.see(note.decode("utf-8", "replace"), read)
+
+    async def _audit_logs(self) -> None:
+        """Read what was logged since, up to the checkpoint that `_watch_logs` has found consistent."""
+        for witness in self.assembly.witnesses.all():
+            try:
+                await self.auditor.catch_up(witness)
+            except UNREACHED:
+                continue
+            except LedgerError as refused:
+                _log.error("the entries of %s: %s", witness.notary, type(refused).__name__)
 
     async def _tile(self, notary: Party, path: str) -> bytes:
         return await self.transport.request(notary, TILE, path.encode("ascii"), ASK_SECONDS)
@@ -157,6 +179,7 @@ class MemberNode:
     async def _report_heads(self) -> None:
         self.assembly.report_heads()
         self.assembly.obtain_keys()
+        self.assembly.ask_again()
         self.pump.wake()
 
     async def _refresh_from(self, peer: Party) -> None:

@@ -9,6 +9,7 @@ from app.keystore.keys import KeyStore, NodeKey
 from app.keystore.signers import HandleSigner
 from app.network.exchange import map_handler
 from app.node_folder import OpenFolder, Opening, clock
+from app.storage.database import LogDamaged
 from app.transport.errors import RequestDenied
 from app.transport.kinds import CHECKPOINT, MAP, NOTARY, TILE
 from app.transport.transport import Transport
@@ -18,7 +19,8 @@ from notaries.queue import QueueLimits
 from notaries.request import RequestChecker
 from notaries.service import NotaryService
 from notaries.signatures import SignatureChecker
-from notaries.sqlite import SqliteProvider
+from notaries.sqlite import LOG_NAME, SqliteProvider
+from notaries.uniqueness import StoreFailed
 from states.errors import MalformedBytes
 from states.identity import Party
 
@@ -59,6 +61,7 @@ class NotaryNode:
         signatures: SignatureChecker | None = None,
         limits: QueueLimits | None = None,
     ) -> None:
+        """Open the folder. Raises LogDamaged, and what OpenFolder raises."""
         opened = OpenFolder(opening)
         self.map, self.me = opened.map, opened.me
         info = opened.map.parameters().notary(opened.me)
@@ -70,7 +73,12 @@ class NotaryNode:
             HandleSigner(opened.keys, NodeKey.NOTARY_COSIGNER),
         )
         self.folders, self.keys = opened.folders, opened.keys
-        self.provider = SqliteProvider(opened.folders.data, signer, seal_key(opened.keys), clock())
+        try:
+            self.provider = SqliteProvider(
+                opened.folders.data, signer, seal_key(opened.keys), clock()
+            )
+        except StoreFailed as failed:
+            raise LogDamaged(opened.folders.data / LOG_NAME, str(failed)) from failed
         self._log = ServedLog(self.provider)
         self.service = NotaryService(
             RequestChecker(opened.me, opening.network, lambda: opened.map.history),

@@ -42,7 +42,7 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
     since: Millis
 
     async def call(self, flow: FlowContext) -> Done:
-        await BeginRecovery()
+        await BeginRecovery(Party(self.peer), self.since)
         await until_answered(flow, lambda: self._recall(flow))
         await EndRecovery()
         # Last, for a line is matched to what it is about: a reading of a disclosure comes behind the disclosure.

@@ -170,6 +170,8 @@ class BeginRecovery(Request[Done], frozen=True, array_like=True, tag="begin-reco
     """The asking flow is about to ask its peer for all: until it has, what comes too early is put aside."""
 
     answers: ClassVar[type[msgspec.Struct]] = Done
+    peer: Party
+    since: Millis
 
 
 class EndRecovery(Request[Done], frozen=True, array_like=True, tag="end-recovery"):

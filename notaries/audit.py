@@ -59,7 +59,7 @@ class LogAudit:
     findings: tuple[Finding, ...]
 
 
-class _Reading:
+class EntryReading:
     """Follows entries in order. Holds some 150 bytes for each transaction and nullifier."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ def audit_log(serve: Serve, keys: LogKeys) -> LogAudit:
     except UnicodeDecodeError as refused:
         raise MalformedBytes("checkpoint", "not UTF-8") from refused
     checkpoint = keys.open(text).checkpoint
-    reading = _Reading()
+    reading = EntryReading()
 
     def read(name: TileName) -> bytes:
         return serve(name.path) or b""

@@ -69,10 +69,10 @@ class UnresolvedInput(LedgerError):
 
 
 class DistrustedNotary(LedgerError):
-    """The notary showed two histories of its log to somebody here: its receipts say nothing any more."""
+    """The notary showed two histories, or one that spends a state twice: its receipts say nothing any more."""
 
     def __init__(self, notary: Party) -> None:
-        super().__init__(f"the log of {notary} has forked; its receipts are not believed")
+        super().__init__(f"the log of {notary} contradicts itself; nothing it says is believed")
         self.notary = notary
 
 
@@ -113,7 +113,9 @@ class Verifier:
         self.seen: dict[Party, VerifiedCheckpoint] = {}
         """The largest checkpoint that a verified receipt has shown, by notary."""
         self.distrusted: set[Party] = set()
-        """Notaries whose log has forked: no receipt of theirs is believed (architecture §3.3)."""
+        """Notaries that broke their promise: no word of theirs is believed (architecture §3.3)."""
+        self.forks: dict[Party, ForkedLog] = {}
+        """What convicted a notary here: two of its own notes, for whoever keeps them beyond this process."""
 
     def verify(
         self, proven: ProvenTransaction, resolve: Resolve, *, held: bool
@@ -178,8 +180,7 @@ class Verifier:
     def check_receipt(self, checked: CheckedTransaction, text: str) -> VerifiedReceipt:
         """§7.10: the notary's log holds this transaction, inside its window."""
         ledger = checked.ledger
-        if ledger.notary in self.distrusted:
-            raise DistrustedNotary(ledger.notary)
+        self.require_trusted(ledger.notary)
         receipt = self.receipts_of(ledger.notary, ledger.parameters).verify(ledger.id, text)
         self._see(ledger.notary, receipt.checkpoint)
         if receipt.entry.at not in ledger.window:
@@ -187,6 +188,11 @@ class Verifier:
         if len(receipt.entry.nullifiers) != ledger.count(Group.INPUTS):
             raise InvalidProof("receipt", "not one nullifier for each input")
         return receipt
+
+    def require_trusted(self, notary: Party) -> None:
+        """Raise DistrustedNotary where nothing that this notary says is believed any more."""
+        if notary in self.distrusted:
+            raise DistrustedNotary(notary)
 
     def _see(self, notary: Party, offered: VerifiedCheckpoint) -> None:
         """Keep the largest checkpoint that a receipt has shown, for whoever watches the log.
@@ -198,7 +204,9 @@ class Verifier:
             if known.checkpoint.root != offered.checkpoint.root:
                 self.distrusted.add(notary)
                 origin = offered.checkpoint.origin
-                raise ForkedLog(origin, known.note, offered.note, proven=True)
+                fork = ForkedLog(origin, known.note, offered.note, proven=True)
+                self.forks[notary] = fork
+                raise fork
         elif known is None or known.checkpoint.size < offered.checkpoint.size:
             self.seen[notary] = offered
 

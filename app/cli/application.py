@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-from app.cli import founding, membership, people, proofs, safekeeping, serving
+from app.cli import founding, membership, notary_logs, people, proofs, safekeeping, serving
 from app.cli.exits import code_of, sentence_of
 from app.cli.ingest import ingest
 from app.cli.output import warn
@@ -46,6 +46,7 @@ cli.command()(proofs.schema)
 cli.command()(safekeeping.backup)
 cli.command()(safekeeping.restore)
 cli.command()(safekeeping.audit)
+cli.command()(notary_logs.audit_log)
 
 
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -8,7 +8,7 @@ from app.keystore.errors import KeyStoreError
 from app.network.errors import FoundingKeyLocked, MapDamaged, MapIncomplete
 from app.operations.ownership import FolderOwned
 from app.operations.refusals import BackupRefused
-from app.storage.database import SchemaTooNew
+from app.storage.database import DatabaseDamaged, LogDamaged, SchemaTooNew
 from states.errors import LedgerError
 
 
@@ -41,6 +41,8 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (BackupRefused, Exit.USAGE),
     (FolderOwned, Exit.USAGE),
     (SchemaTooNew, Exit.USAGE),
+    (DatabaseDamaged, Exit.USAGE),
+    (LogDamaged, Exit.USAGE),
     (LedgerError, Exit.REFUSED),
     (sqlite3.Error, Exit.FAILED),
     (OSError, Exit.USAGE),

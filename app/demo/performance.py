@@ -37,6 +37,7 @@ from app.node_folder import clock
 ADA = "ada"
 LEFT_OUT_SHOWN = 10
 DOCUMENTS_SOUGHT = 300
+READY_SECONDS = 60
 PROCESSES = (NOTARY, "mercy", "riverside", "northside", "agent")
 
 
@@ -95,7 +96,7 @@ async def perform(options: Options, teller: Teller) -> None:
         "bold",
     )
     async with _running(network, teller) as processes:
-        teller.measure("from the start until all five are ready", monotonic() - began)
+        _judge_start(teller, monotonic() - began)
         town = await open_town(network, processes, people, os.urandom)
         show = Performance(options, teller, network, processes, guests, left, people)
         await _play_all(show, town)
@@ -116,6 +117,18 @@ async def perform(options: Options, teller: Teller) -> None:
             began=monotonic(),
         )
         teller.measure("the whole demonstration", monotonic() - began)
+
+
+def _judge_start(teller: Teller, seconds: float) -> None:
+    teller.measure("from the start until all five are ready", seconds)
+    found = Finding(
+        f"within {READY_SECONDS} s of the start",
+        f"{READY_SECONDS} s",
+        f"{seconds:.1f} s",
+        seconds <= READY_SECONDS,
+    )
+    words = "A notary and four nodes are ready, each with its own folder, keys and vault."
+    teller.step("start", words, [found], seconds, [])
 
 
 @asynccontextmanager

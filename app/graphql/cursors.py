@@ -14,10 +14,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from app.graphql.errors import ApiError, ErrorCode
-from app.graphql.limits import ServiceLimits
+from app.graphql.limits import CURSOR_CHARS_MAX, ServiceLimits
 
 KEY_BYTES = 64
-CURSOR_CHARS_MAX = 1_024
 VERSION = 1
 
 SortKey = int | str | bytes

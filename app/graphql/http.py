@@ -30,8 +30,6 @@ from app.graphql.negotiation import MediaType, accepted, is_json
 from app.graphql.requests import BadRequest, ask_of_body, ask_of_query_string
 from app.graphql.streams import Slots
 
-BODY_SECONDS_MAX = 20
-
 _STATUS_OF = {
     ErrorCode.THROTTLED: 429,
     ErrorCode.UNAUTHENTICATED: 401,
@@ -93,15 +91,16 @@ class GraphQLHttp:
     async def _body(self, request: Request) -> bytes:
         # Here and not by a middleware, whose refusal would come after the response had begun.
         body = bytearray()
-        allowed = self.engine.limits.body_bytes_max
+        limits = self.engine.limits
+        allowed, seconds = limits.body_bytes_max, limits.body_seconds_max
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
+            async with asyncio.timeout(seconds):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > allowed:
                         raise BadRequest(413, f"the body is over the limit of {allowed} bytes")
         except TimeoutError as refused:
-            raise BadRequest(408, f"the body took longer than {BODY_SECONDS_MAX} s") from refused
+            raise BadRequest(408, f"the body took longer than {seconds} s") from refused
         except ClientDisconnect as gone:
             raise BadRequest(400, "the body ended early") from gone
         return bytes(body)

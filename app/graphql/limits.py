@@ -23,10 +23,16 @@ from graphql.language import Visitor, visit
 
 from app.graphql.errors import ApiError, ErrorCode
 
+CONTENT_BYTES_MAX = 1 << 22  # of a record in one answer
+ID_CHARS_MAX = 512  # of an id that this node gave
+CURSOR_CHARS_MAX = 1_024
+KEY_CHARS_MAX = 64  # of an idempotency key
+OPERATION_ID_CHARS_MAX = 128  # of an operation on a WebSocket
+
 COUNT_MAX = 1 << 31  # counts are cut here: they can double with every fragment
 
 
-@strawberry.type(description="Every limit this server holds a client to.")
+@strawberry.type(description="Every limit that this server's GraphQL holds a client to.")
 class ServiceLimits:
     """Limits of one server. Sizes in bytes, times in seconds, counts after fragments are
     expanded.
@@ -76,6 +82,34 @@ class ServiceLimits:
     )
     send_seconds_max: int = strawberry.field(
         default=10, description="Time for a client to take one message; then its socket is closed."
+    )
+    ids_max: int = strawberry.field(default=100, description="Ids in one `nodes`.")
+    id_chars_max: int = strawberry.field(default=ID_CHARS_MAX, description="Characters of an id.")
+    cursor_chars_max: int = strawberry.field(
+        default=CURSOR_CHARS_MAX, description="Characters of a cursor."
+    )
+    idempotency_key_chars_max: int = strawberry.field(
+        default=KEY_CHARS_MAX, description="Characters of an idempotency key."
+    )
+    operation_id_chars_max: int = strawberry.field(
+        default=OPERATION_ID_CHARS_MAX,
+        description="Characters of an operation's id on a WebSocket.",
+    )
+    resources_max: int = strawberry.field(
+        default=100, description="Resources and documents in one `publishRecords`."
+    )
+    content_bytes_max: int = strawberry.field(
+        default=CONTENT_BYTES_MAX, description="Bytes of a record whose content is shown."
+    )
+    body_seconds_max: int = strawberry.field(default=20, description="Time for a body to arrive.")
+    header_bytes_max: int = strawberry.field(
+        default=65_536, description="Bytes of a request's line and headers."
+    )
+    header_seconds_max: int = strawberry.field(
+        default=10, description="Time for a request's line and headers to arrive."
+    )
+    connections_max: int = strawberry.field(
+        default=1_000, description="Connections and requests under way, of all clients together."
     )
 
 

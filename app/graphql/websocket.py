@@ -17,11 +17,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.graphql.context_protocol import Caller
 from app.graphql.engine import Answer, Engine, Prepared, Refused
 from app.graphql.errors import ApiError, ErrorCode, Json
+from app.graphql.limits import OPERATION_ID_CHARS_MAX
 from app.graphql.requests import BadRequest, ask_of
 from app.graphql.streams import Slots
 
 SUBPROTOCOL = "graphql-transport-ws"
-OPERATION_ID_CHARS_MAX = 128
 CLOSE_SECONDS_MAX = 2
 
 

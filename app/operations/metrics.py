@@ -76,6 +76,11 @@ class MemberNumbers(Collector):
         yield _total("readings", "Entries of the reading log.", _readings(node.db))
         yield _gauge("database_bytes", "The database on disk.", _bytes(node.folders.data, DATABASE))
         yield _gauge("links_up", "Members and notaries that are reached.", len(node.transport.up()))
+        yield _gauge(
+            "notaries_distrusted",
+            "Notaries that contradicted themselves: more than 0 is an alarm.",
+            len(node.assembly.vault.verifier.distrusted),
+        )
         yield _total(
             "connections_refused",
             "Connections closed unheard, because too many strangers were there.",

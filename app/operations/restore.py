@@ -31,8 +31,9 @@ from app.operations.backup import (
 from app.operations.refusals import BackupRefused
 from app.storage.database import open_database, transaction
 from app.storage.flow_store import SqliteFlowStore
-from app.vault.aside import Aside
+from app.vault.aside import Aside, Recovery
 from flows.recovery import Recover
+from flows.subjects.confirmation import ConfirmDisclosures
 from states.identity import Party
 
 MARGIN_MS = (
@@ -118,10 +119,14 @@ def begin_anew(
     peers: Iterable[Party],
     since: int,
 ) -> Assembly:
-    """Give a restored database its new incarnation, and let a flow wait in it for each peer that asks it for all."""
-    # One transaction: a node with the new incarnation but without its questions would never ask, and what peers send
-    # before it has asked must not be refused for what they have not brought yet; and nothing is read here before the
-    # reading log knows that it gives its numbers anew.
+    """Give a restored database its new incarnation, and let a flow wait in it for each peer that asks it for all.
+
+    And one for each custodian that disclosed something to this node: it opens nothing of it until that has answered.
+    """
+    # One transaction: a node with the new incarnation but without its questions would never ask; what peers send
+    # before it has asked must not be refused for what they have not brought yet; what was closed since the backup must
+    # not be opened before it knows; and nothing is read here before the reading log knows that it gives its numbers
+    # anew.
     with transaction(db):
         incarnation = entropy(INCARNATION_BYTES)
         SqliteFlowStore(db).new_incarnation(incarnation)
@@ -130,7 +135,11 @@ def begin_anew(
         assembly.transfer_permits.withdraw_all(db)
         for peer in peers:
             key = f"recover {incarnation.hex()} {peer}"
-            Aside.begin(db, assembly.engine.start(Recover(peer, since), key))
+            Aside.begin(db, Recovery(assembly.engine.start(Recover(peer, since), key), peer, since))
+        for custodian in assembly.confirmation.custodians(db):
+            key = f"confirm {incarnation.hex()} {custodian}"
+            asking = assembly.engine.start(ConfirmDisclosures(custodian), key)
+            assembly.confirmation.begin(db, custodian, asking)
     return assembly
 
 

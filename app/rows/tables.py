@@ -195,7 +195,11 @@ class PatientKeyRow(SQLModel, table=True):
 
 
 class DisclosureRow(SQLModel, table=True):
-    """A disclosure: what was disclosed to whom, on which consent, until when."""
+    """A disclosure: what was disclosed to whom, on which consent, until when.
+
+    `at` is the notary's time; `since` is when it was recorded here, by this node's clock: how long the receipt's word
+    that the consent lives may count is measured from the earlier of the two, whose clock ever is behind.
+    """
 
     __tablename__ = "disclosure"
     __table_args__: ClassVar[tuple[object, ...]] = (
@@ -220,6 +224,7 @@ class DisclosureRow(SQLModel, table=True):
     read_until: int
     items: int
     at: int
+    since: int
     created_seq: int
     released: int = 0  # ms, 0 while not; -1 not released and never will be
 
@@ -248,6 +253,28 @@ class DisclosureItemRow(SQLModel, table=True):
     unannounced: int = 0  # the agent knows no live record with this commitment
 
 
+class EarlyNoticeRow(SQLModel, table=True):
+    """At a recipient: what a custodian said of an item of a disclosure that is signed here, and not recorded yet."""
+
+    __tablename__ = "early_notice"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    tx: bytes = Field(primary_key=True)
+    commitment: bytes = Field(primary_key=True)
+    withdrawn_at: int | None = None
+    superseded: int | None = None
+
+
+class UnconfirmedRow(SQLModel, table=True):
+    """At a restored recipient: a custodian that has not said again what it withdrew, and the flow that asks it."""
+
+    __tablename__ = "unconfirmed"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    custodian: str = Field(primary_key=True)
+    flow: bytes
+
+
 class AskedRow(SQLModel, table=True):
     """A request for disclosure: at the recipient what it asked, at the custodian whom it answers."""
 
@@ -265,7 +292,10 @@ class AskedRow(SQLModel, table=True):
 
 
 class LivenessRow(SQLModel, table=True):
-    """The newest statement of liveness for a state, by its nullifier; `at` is the notary's time."""
+    """The newest statement of liveness for a state, by its nullifier.
+
+    `at` is the notary's time, `heard` when it came, by this node's clock; it counts from the earlier of the two.
+    """
 
     __tablename__ = "liveness"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
@@ -273,6 +303,7 @@ class LivenessRow(SQLModel, table=True):
     tx: bytes = Field(primary_key=True)
     idx: int = Field(primary_key=True)
     at: int
+    heard: int
     live: int
     statement: bytes
 
@@ -341,6 +372,8 @@ RECORD_TABLES: tuple[type[SQLModel], ...] = (
 DISCLOSURE_TABLES: tuple[type[SQLModel], ...] = (
     DisclosureRow,
     DisclosureItemRow,
+    EarlyNoticeRow,
+    UnconfirmedRow,
     AskedRow,
     LivenessRow,
 )

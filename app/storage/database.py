@@ -8,6 +8,8 @@ from pathlib import Path
 BUSY_MS = 5_000  # another process may hold the file for a backup
 WAL_PAGES = 4_000  # 16 MiB between checkpoints
 CACHE_KIB = 65_536
+_PRIMARY = 0xFF  # an extended result code has the primary one in its lowest byte
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _VERSIONS = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -26,15 +28,57 @@ class SchemaTooNew(Exception):
         self.known = known
 
 
+class DatabaseDamaged(Exception):
+    """A file that should be a database is none, is cut short, or contradicts itself."""
+
+    def __init__(self, path: Path | str, why: str) -> None:
+        super().__init__(
+            f"{path} is damaged ({why}): put it aside and make the node again from its backup, "
+            "with `carecord restore BACKUP FOLDER`"
+        )
+        self.path = path
+        self.why = why
+
+
+class LogDamaged(Exception):
+    """A notary's log is not what the notary wrote: to go on from it would fork it under the notary's own signature."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} is not what this notary wrote ({why}): `carecord audit FOLDER` names the rows; never put an older "
+            "copy in its place"
+        )
+
+
+@contextmanager
+def naming_damage(path: Path | str) -> Iterator[None]:
+    """Raise DatabaseDamaged where SQLite finds in the block that the file is none of its own, or is corrupt."""
+    try:
+        yield
+    except sqlite3.DatabaseError as failure:
+        if getattr(failure, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGED:
+            raise DatabaseDamaged(path, str(failure)) from failure
+        raise
+
+
 def open_database(path: Path | str, *, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
     """Open or make the database; ":memory:" keeps none.
 
     What `commit` returned from survives a power cut (WAL with synchronous=FULL), and what was deleted is
-    overwritten (secure_delete). Transactions are explicit; the connection is for one thread at a time.
+    overwritten (secure_delete). Transactions are explicit; the connection is for one thread at a time. Raises
+    DatabaseDamaged, also for a file that is there and empty: to begin anew in it would look like a node without past.
     """
+    if path != ":memory:" and Path(path).is_file() and not Path(path).stat().st_size:
+        raise DatabaseDamaged(path, "it is empty; where the node never ran, remove it")
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512
     )
+    with naming_damage(path):
+        _prepare(connection, cache_kib)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, cache_kib: int) -> None:
     for pragma in (
         f"busy_timeout={BUSY_MS}",
         "journal_mode=WAL",
@@ -47,7 +91,6 @@ def open_database(path: Path | str, *, cache_kib: int = CACHE_KIB) -> sqlite3.Co
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(_VERSIONS)
-    return connection
 
 
 @contextmanager

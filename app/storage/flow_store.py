@@ -1,7 +1,7 @@
 """The engine's tables in the node's SQLite database; a FlowStore (flows/store.py)."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from app.storage.database import migrate, roll_back, transaction
@@ -76,11 +76,17 @@ _ORPHANS = "DELETE FROM flow_part WHERE flow = x'' AND id NOT IN (SELECT part FR
 
 
 class SqliteFlowStore:
-    """Shares `connection` with the node's vault, so that one commit covers both."""
+    """Shares `connection` with the node's vault, so that one commit covers both.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    `before_commit` writes what belongs into each turn's transaction whatever becomes of its steps.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, before_commit: Callable[[], None] | None = None
+    ) -> None:
         migrate(connection, "flows", (SCHEMA,))
         self._connection = connection
+        self._before_commit = before_commit
         self._execute = connection.execute
 
     @property
@@ -91,6 +97,8 @@ class SqliteFlowStore:
         self._execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
+        if self._before_commit is not None:
+            self._before_commit()
         self._execute("COMMIT")
 
     def rollback(self) -> None:

@@ -11,6 +11,7 @@ from flows.reading_recall import RemindReadings
 from flows.recovery import Recover, Remind
 from flows.registry import Answering, Registry
 from flows.subjects import (
+    confirmation,
     consent,
     disclosure,
     enrolment,
@@ -58,6 +59,7 @@ SUBJECTS = (
     Conversations("restriction", restriction.FLOWS, restriction.RESPONDERS),
     Conversations("disclosure", disclosure.FLOWS, disclosure.RESPONDERS),
     Conversations("notice", notice.FLOWS, notice.RESPONDERS),
+    Conversations("confirmation", confirmation.FLOWS, confirmation.RESPONDERS),
     Conversations("reading", reading.FLOWS, (*reading.RESPONDERS, RemindReadings)),
 )
 

@@ -177,20 +177,32 @@ class Deciding:
         disclosed = step.unit.execute(_DISCLOSED, self._key(patient) | {"now": step.now}).fetchall()
         for tx, recipient, person, role, purpose in disclosed:
             request = Request(Party(recipient), person, role, purpose)
-            ruling = self._ruling(step.unit, patient, request, step.now)
-            closed = [
-                (item, commitment)
-                for item, commitment, data in step.unit.execute(_ITEMS_OF, {"tx": tx})
-                if ruling.judge(CONTENT.decode(data)).outcome is not Outcome.PERMIT
-            ]
-            if closed:
-                step.unit.executemany(
-                    _WITHDRAW, [{"id": tx, "which": item, "at": step.now} for item, _ in closed]
-                )
-                commitments = tuple(commitment for _, commitment in closed)
+            commitments = self._withdraw(step, tx, patient, request)
+            if commitments:
                 letters.append(Letter(Party(recipient), Withdrawn(tx, commitments)))
-                self._log(step, tx, "withdrawn", commitments)
         return tuple(letters)
+
+    def withdraw_closed(self, step: Step, tx: bytes, patient: str) -> None:
+        """Judge one disclosure of a patient anew, and withdraw what is not permitted any more."""
+        _, recipient, person, role, purpose, _ = step.unit.execute(
+            _DISCLOSED_BY, {"tx": tx}
+        ).fetchone()
+        self._withdraw(step, tx, patient, Request(Party(recipient), person, role, purpose))
+
+    def _withdraw(self, step: Step, tx: bytes, patient: str, request: Request) -> tuple[bytes, ...]:
+        ruling = self._ruling(step.unit, patient, request, step.now)
+        closed = [
+            (item, commitment)
+            for item, commitment, data in step.unit.execute(_ITEMS_OF, {"tx": tx})
+            if ruling.judge(CONTENT.decode(data)).outcome is not Outcome.PERMIT
+        ]
+        commitments = tuple(commitment for _, commitment in closed)
+        if commitments:
+            step.unit.executemany(
+                _WITHDRAW, [{"id": tx, "which": item, "at": step.now} for item, _ in closed]
+            )
+            self._log(step, tx, "withdrawn", commitments)
+        return commitments
 
     def is_open(self, step: Step, tx: bytes) -> bool:
         """Whether every item of a disclosure is still permitted.

@@ -19,6 +19,7 @@ from app.rows.tables import (
 from app.storage.statements import creation, sql, table_of
 from app.subjects.deciding import Candidate, Deciding
 from app.subjects.enrolment import Enrolments
+from app.subjects.notices import Early, take_early
 from app.subjects.statement import LiveStatement, Statements
 from app.subjects.wrapped import epoch_key
 from app.vault.drafts import Output, Saying
@@ -182,14 +183,17 @@ class DisclosureSubject:
             "read_until": made.read_until,
             "items": made.items,
             "at": verified.receipt.entry.at,
+            "since": step.now,
             "created_seq": seq,
             "released": 0,
         }
         step.unit.execute(_ADD_DISCLOSURE, row)
+        early, nothing = take_early(step.unit, ledger.id), Early()
         step.unit.executemany(
             _ADD_ITEM,
             [
                 self._item_row(step, ledger, made, number, item)
+                | early.get(item.commitment, nothing)._asdict()
                 for number, (_, item) in enumerate(ledger.seals_of(Item))
             ],
         )
@@ -214,8 +218,6 @@ class DisclosureSubject:
             "category": item.content.category,
             "wrapped": None,
             "epoch": None,
-            "withdrawn_at": None,
-            "superseded": None,
             "unannounced": unannounced,
         }
 

@@ -42,6 +42,7 @@ from flows.subjects.blob import (
     Release,
     ReleaseKeys,
 )
+from flows.subjects.disclosure import AskFor
 from flows.subjects.liveness import KeepLiveness, Kept
 from states.encoding import encode
 from states.errors import InvalidSignature, MalformedBytes
@@ -63,7 +64,6 @@ _GET = sql(
         _DISCLOSURE.c.consent_tx,
         _DISCLOSURE.c.consent_idx,
         _DISCLOSURE.c.release_by,
-        _DISCLOSURE.c.at,
         _DISCLOSURE.c.released,
     ).where(_DISCLOSURE.c.tx == bindparam("tx"))
 )
@@ -98,7 +98,7 @@ _KEY_OF = sql(
     )
     .limit(1)
 )
-_ASKED_BY = sql(select(_ASKED.c.asked).where(_ASKED.c.tx == bindparam("tx")))
+_ASKED_BY = sql(select(_ASKED.c.asked, _ASKED.c.at).where(_ASKED.c.tx == bindparam("tx")))
 _LIVE_AT = sql(
     select(_LIVENESS.c.at, _LIVENESS.c.live).where(
         _LIVENESS.c.tx == bindparam("tx"), _LIVENESS.c.idx == bindparam("idx")
@@ -166,8 +166,13 @@ class Handover:
     # -- the custodian's side ----------------------------------------------------------------------
 
     def release(self, step: Step, request: ReleaseKeys) -> Release:
-        """See ReleaseKeys. The receipt of the disclosure is itself a statement of liveness, of its time."""
-        custodian, recipient, consent_tx, consent_idx, release_by, at, released = self._row(
+        """See ReleaseKeys. The receipt of the disclosure is itself a statement of liveness, of its time.
+
+        How old a statement is, is measured by this clock alone, from when it cannot have been made yet: the receipt,
+        before this node wrote the disclosure, and an answer, before it was asked for. A notary's time less ours would
+        be as wrong as our clock, which it would take for the age of what a recipient had kept back.
+        """
+        custodian, recipient, consent_tx, consent_idx, release_by, released = self._row(
             step.unit, request.tx
         )
         if (custodian, recipient) != (self.me, request.peer):
@@ -175,13 +180,14 @@ class Handover:
         consent = StateRef(TransactionId(consent_tx), consent_idx)
         live = self._statements.live_or_ended(step.unit, consent)
         grace = self._ground.in_force(step.now).limits.release_grace_ms
-        stated_at, stated_live = self._stated(step.unit, consent, at)
-        over = live.ended or live.closed or not stated_live or step.now > release_by or released < 0
-        if over or not self._deciding.is_open(step, request.tx):
+        ended = live.ended or live.closed or not self._is_said_to_live(step.unit, consent)
+        over = ended or step.now > release_by or released < 0
+        asked = step.unit.execute(_ASKED_BY, {"tx": request.tx}).fetchone()
+        if over or asked is None or not self._deciding.is_open(step, request.tx):
             return self._withhold(step, request.tx)
-        if step.now - stated_at > grace:
-            return Release("ask-liveness", row=encode((consent,)))
-        wrapped = self._wrapped(step, request.tx)
+        if not 0 <= step.now - (request.asked or asked[1]) <= grace:
+            return Release("ask-liveness", row=encode((consent,)), at=step.now)
+        wrapped = self._wrapped(step, request.tx, ASKED.decode(asked[0]).request)
         if wrapped is None:
             return self._withhold(step, request.tx)
         part = step.put_part(encode(wrapped))
@@ -196,12 +202,8 @@ class Handover:
         self._deciding.log_release(step, tx, released=False)
         return Release("not-released")
 
-    def _wrapped(self, step: Step, tx: bytes) -> WrappedKeys | None:
-        """Wrap every item's data key; None where a restored custodian has lost the request or a key."""
-        row = step.unit.execute(_ASKED_BY, {"tx": tx}).fetchone()
-        if row is None:
-            return None
-        asked = ASKED.decode(row[0]).request
+    def _wrapped(self, step: Step, tx: bytes, asked: AskFor) -> WrappedKeys | None:
+        """Wrap every item's data key; None where a restored custodian has lost one."""
         wrapped = []
         for number, commitment, *_ in step.unit.execute(_ITEMS, {"tx": tx}).fetchall():
             key = step.unit.execute(_KEY_OF, {"tx": tx, "commitment": commitment}).fetchone()
@@ -212,12 +214,11 @@ class Handover:
             wrapped.append(wrap_data_key(data_key, asked.epoch_key, context, self._ground.entropy))
         return WrappedKeys(asked.epoch, tuple(wrapped))
 
-    def _stated(self, db: Connection, consent: StateRef, receipt_at: int) -> tuple[int, bool]:
-        """Return when a notary last said whether the consent lives (its receipt does), and what."""
+    @staticmethod
+    def _is_said_to_live(db: Connection, consent: StateRef) -> bool:
+        """Whether the notary's newest word about the consent is that it lives; without one, the receipt says so."""
         row = db.execute(_LIVE_AT, {"tx": consent.tx, "idx": consent.index}).fetchone()
-        if row is None or (row[0] < receipt_at and row[1]):
-            return receipt_at, True
-        return row[0], bool(row[1])
+        return row is None or bool(row[1])
 
     def keep_liveness(self, step: Step, request: KeepLiveness) -> Kept:
         """See KeepLiveness."""
@@ -238,6 +239,7 @@ class Handover:
         Returns whether it says that the state lives.
         """
         statement = open_liveness(data, self._ground.in_force(now))
+        self._ground.vault.verifier.require_trusted(statement.notary)
         if statement.nullifier != self._ground.locks.nullifier(db, ref):
             raise InvalidSignature("liveness statement", "about another state")
         known = db.execute(_LIVE_AT, {"tx": ref.tx, "idx": ref.index}).fetchone()
@@ -247,6 +249,7 @@ class Handover:
                 "idx": ref.index,
                 "at": statement.at,
                 "live": int(statement.live),
+                "heard": now,
                 "statement": data,
             }
             db.execute(_KEEP_LIVENESS, row)
@@ -254,7 +257,7 @@ class Handover:
 
     def find_chunks(self, step: Step, request: FindChunks) -> ChunksFound:
         """See FindChunks. Re-checked for every message: a withdrawal stops the rest."""
-        custodian, recipient, consent_tx, consent_idx, _, _, released = self._row(
+        custodian, recipient, consent_tx, consent_idx, _, released = self._row(
             step.unit, request.tx
         )
         live = self._statements.live_or_ended(
@@ -319,8 +322,8 @@ class Handover:
         self._blobs.put((part_of(step, part) for part in request.parts), expected=blob)
         return Done()
 
-    def _row(self, db: Connection, tx: bytes) -> tuple[str, str, bytes, int, int, int, int]:
-        row: tuple[str, str, bytes, int, int, int, int] | None
+    def _row(self, db: Connection, tx: bytes) -> tuple[str, str, bytes, int, int, int]:
+        row: tuple[str, str, bytes, int, int, int] | None
         row = db.execute(_GET, {"tx": tx}).fetchone()
         if row is None:
             raise NotHeld(f"no disclosure {tx.hex()[:16]} is here")

@@ -7,6 +7,7 @@ the notary; how much of one peer's is kept has a limit; and all of it goes when 
 """
 
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -51,6 +52,9 @@ _DROP_ALL = sql(delete(_ASIDE))
 _BEGIN = sql(insert(_RECOVERY).prefix_with("OR IGNORE"))
 _END = sql(delete(_RECOVERY).where(_RECOVERY.c.flow == bindparam("id")))
 _IS_OPEN = sql(select(_RECOVERY.c.flow).limit(1))
+_UNENDED = sql(
+    select(_RECOVERY.c.flow, _RECOVERY.c.peer, _RECOVERY.c.since).order_by(_RECOVERY.c.peer)
+)
 
 
 def awaited(refused: LedgerError) -> bytes | None:
@@ -58,6 +62,26 @@ def awaited(refused: LedgerError) -> bytes | None:
     if isinstance(refused, UnresolvedInput):
         return refused.ref.tx
     return refused.awaits or None if isinstance(refused, NotYet) else None
+
+
+class Recovery(NamedTuple):
+    """A flow that asks a peer for all since a moment (ms) before this node's backup, and has not ended well."""
+
+    flow: bytes
+    peer: Party
+    since: int
+
+
+def recoveries(db: Connection) -> list[Recovery]:
+    """Return whom this node, restored, has not heard out yet."""
+    return [
+        Recovery(flow, Party(peer), since) for flow, peer, since in db.execute(_UNENDED).fetchall()
+    ]
+
+
+def recovering_from(db: Connection) -> frozenset[str]:
+    """Return the peers that may know what this restored node has forgotten."""
+    return frozenset(each.peer for each in recoveries(db))
 
 
 class Aside:
@@ -69,9 +93,15 @@ class Aside:
     # -- recoveries ----------------------------------------------------------------------------------
 
     @staticmethod
-    def begin(db: Connection, flow_id: bytes) -> None:
+    def begin(db: Connection, recovery: Recovery) -> None:
         """Let transactions be put aside until this flow has ended its recovery."""
-        db.execute(_BEGIN, {"flow": flow_id})
+        db.execute(_BEGIN, recovery._asdict())
+
+    @classmethod
+    def follow(cls, db: Connection, ended: Recovery, flow_id: bytes) -> None:
+        """Let another flow ask in the place of one that has ended without an answer."""
+        cls.begin(db, Recovery(flow_id, ended.peer, ended.since))
+        db.execute(_END, {"id": ended.flow})
 
     @staticmethod
     def is_open(db: Connection) -> bool:

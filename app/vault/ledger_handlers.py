@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from sqlite3 import Connection
 
-from app.vault.aside import Aside
+from app.vault.aside import Aside, Recovery
 from app.vault.reader import NotEnrolled
 from app.vault.subject import Step
 from app.vault.vault import Vault
@@ -132,8 +132,7 @@ class LedgerHandlers:
         return self._aside.take(step)
 
     def begin_recovery(self, step: Step, request: BeginRecovery) -> Done:
-        del request
-        self._aside.begin(step.unit, step.flow_id)
+        self._aside.begin(step.unit, Recovery(step.flow_id, request.peer, request.since))
         return Done()
 
     def end_recovery(self, step: Step, request: EndRecovery) -> Done:

@@ -1,5 +1,6 @@
 """Reading the vault: transactions, states and holders, as they are in the connection's view of the database."""
 
+import logging
 from functools import lru_cache
 from sqlite3 import Connection
 
@@ -29,6 +30,8 @@ from states.state import TRANSACTION_STATE, StateRef, TransactionState
 from states.tearoff import FilteredTransaction, Tearoff
 from states.verifier import IncompleteTransaction
 
+_log = logging.getLogger("carecord.vault")
+
 SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
     tuple[TransactionSignature, ...], "signatures"
 )
@@ -36,6 +39,16 @@ SIGNATURES: Codec[tuple[TransactionSignature, ...]] = Codec(
 
 class NotHeld(LedgerError):
     """The vault has no such transaction, or not in the state that was asked for."""
+
+
+class AlteredTransaction(LedgerError):
+    """A stored row is not the transaction that it stands for: somebody, or a disk, has changed it."""
+
+    def __init__(self, tx: bytes, found: bytes) -> None:
+        super().__init__(
+            f"the vault's row of transaction {tx.hex()[:16]} holds {found.hex()[:16]}: restore the node from a backup"
+        )
+        self.tx = tx
 
 
 class NotYet(LedgerError):
@@ -99,8 +112,8 @@ class VaultReader:
         return row is not None and row[1] is None
 
     def stored(self, db: Connection, tx: bytes) -> StoredTransaction:
-        """Return a held or recorded transaction; raises NotHeld."""
-        return self._stored(self._row(db, tx))
+        """Return a held or recorded transaction; raises NotHeld, AlteredTransaction."""
+        return self._stored(tx, self._row(db, tx))
 
     def transaction(self, db: Connection, tx: bytes) -> SignedTransaction | ProvenTransaction:
         """Return a held or recorded transaction as it travels; raises NotHeld."""
@@ -120,7 +133,7 @@ class VaultReader:
         """Return a transaction as the reader named in its part id may have it: signed/1 while held, then proven/1.
 
         None where that reader is no holder: nobody reads a transaction that does not concern him. None as well where
-        it was dropped after a letter had named it: a revocation that the notary refused.
+        it was dropped after a letter had named it (a revocation that the notary refused), or its row was altered since.
         """
         tx, reader = part[1:33], part[33:]
         row = self._found(db, tx)
@@ -128,7 +141,12 @@ class VaultReader:
             return None
         for party, roles in self.holders_of(db, tx).items():
             if _reader(party) == reader:
-                stored = self._stored(row)
+                try:
+                    stored = self._stored(tx, row)
+                except AlteredTransaction:
+                    # Who reads it would refuse it; and what cannot be sent must not keep all else from being sent.
+                    _log.critical("the row of transaction %s was altered", tx.hex())
+                    return None
                 return encode(stored.showing(for_roles(stored.filtered, roles)))
         return None
 
@@ -176,11 +194,14 @@ class VaultReader:
         row: _Row | None = db.execute(GET_TX, {"tx": tx}).fetchone()
         return row
 
-    def _stored(self, row: "_Row") -> StoredTransaction:
+    def _stored(self, tx: bytes, row: "_Row") -> StoredTransaction:
         status, tearoff, signatures, receipt, until, log_index = row
+        opened = self._opened.of(tearoff)
+        if opened.id != tx:
+            raise AlteredTransaction(tx, opened.id)
         if status == Status.HELD:
             receipt = log_index = None
-        return StoredTransaction(self._opened.of(tearoff), signatures, until, receipt, log_index)
+        return StoredTransaction(opened, signatures, until, receipt, log_index)
 
 
 def for_roles(filtered: FilteredTransaction, roles: frozenset[str]) -> Tearoff:

@@ -117,7 +117,19 @@ class CheckpointRow(SQLModel, table=True):
     origin: str = Field(primary_key=True)
     size: int
     note: str
-    forked: str | None = None  # a note of the same log that contradicts it: evidence
+
+
+class DistrustRow(SQLModel, table=True):
+    """A notary that broke its promise, and what shows it: nothing that it says is believed any more."""
+
+    __tablename__ = "ledger_distrust"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    notary: str = Field(primary_key=True)
+    at: int  # ms, by this node's clock
+    why: str  # a code; see app/witness.py
+    note: str  # the signed checkpoint that this node had accepted
+    evidence: str  # what cannot be true beside it
 
 
 class SeenRow(SQLModel, table=True):
@@ -162,12 +174,17 @@ class AsideRow(SQLModel, table=True):
 
 
 class RecoveryRow(SQLModel, table=True):
-    """A flow that asks a peer for what this restored node has lost, and has not ended."""
+    """A flow that asks a peer for what this restored node has lost since then (ms), and has not ended well.
+
+    As long as there is one, the peer may know what this node has forgotten.
+    """
 
     __tablename__ = "ledger_recovery"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
 
     flow: bytes = Field(primary_key=True)
+    peer: str
+    since: int
 
 
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
@@ -180,6 +197,7 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     OpeningRow,
     UpdateRow,
     CheckpointRow,
+    DistrustRow,
     AsideRow,
     RecoveryRow,
 )

@@ -10,19 +10,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.graphql.limits import ServiceLimits
 from app.web.gathered import GatheredWrites
 
-HEADER_SECONDS_MAX = 10.0
-HEADER_BYTES_MAX = 65_536
-CONNECTIONS_MAX = 1_000
-
 
 class PatientOnlySoLong(HttpToolsProtocol):
     """uvicorn's protocol, which by itself waits for a request's headers without end or bound.
 
     A connection is closed where the headers of its first request, or of a later one once begun,
-    are not complete within `header_s_max`, or are longer than HEADER_BYTES_MAX.
+    are not complete within `header_s_max`, or are longer than `header_bytes_max`.
     """
 
-    header_s_max: ClassVar[float] = HEADER_SECONDS_MAX
+    header_s_max: ClassVar[float]
+    header_bytes_max: ClassVar[int]
     _header_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
 
@@ -41,7 +38,7 @@ class PatientOnlySoLong(HttpToolsProtocol):
             return
         # Counted as they arrive: the parser tells of a header only when the whole of it is there.
         self._header_bytes += len(data)
-        if self._header_bytes > HEADER_BYTES_MAX:
+        if self._header_bytes > self.header_bytes_max:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
@@ -63,6 +60,16 @@ class PatientOnlySoLong(HttpToolsProtocol):
             self._header_bytes = 0
 
 
+def patient(limits: ServiceLimits) -> type[PatientOnlySoLong]:
+    """Return the protocol with a server's limits; uvicorn makes an object of it for each connection."""
+
+    class Patient(PatientOnlySoLong):
+        header_s_max = float(limits.header_seconds_max)
+        header_bytes_max = limits.header_bytes_max
+
+    return Patient
+
+
 def listening(app: ASGIApp, limits: ServiceLimits, host: str, port: int) -> uvicorn.Config:
     """Return the configuration under which a node serves `app` in production.
 
@@ -72,7 +79,7 @@ def listening(app: ASGIApp, limits: ServiceLimits, host: str, port: int) -> uvic
         app,
         host=host,
         port=port,
-        http=PatientOnlySoLong,
+        http=patient(limits),
         ws="websockets-sansio",
         ws_max_size=limits.body_bytes_max,
         ws_per_message_deflate=False,
@@ -80,7 +87,7 @@ def listening(app: ASGIApp, limits: ServiceLimits, host: str, port: int) -> uvic
         server_header=False,
         access_log=False,
         log_config=None,
-        limit_concurrency=CONNECTIONS_MAX,
+        limit_concurrency=limits.connections_max,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
     )

@@ -67,19 +67,9 @@ class MemberProcess:
             sign_in,
             make_context(self.api),
             Ports(os.urandom, time.monotonic),
-            extra_routes=health_routes(alive, self.checks, registry),
+            extra_routes=health_routes(alive, self.node.checks, registry),
             examples=EXAMPLES,
         )
-
-    def checks(self) -> dict[str, bool]:
-        """What readiness is made of."""
-        node = self.node
-        notary = node.assembly.given.notary
-        return {
-            "turns": node.pump.failure is None,
-            "notary": node.transport.is_up(notary),
-            "notary-log": node.witnesses[notary].fork is None,
-        }
 
     @property
     def me(self) -> Party:

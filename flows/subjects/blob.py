@@ -21,7 +21,7 @@ from flows.subjects.liveness import KeepLiveness
 from states.errors import MalformedBytes
 from states.identity import Party
 from states.notarisation import LivenessAnswer
-from states.sizes import U16, U32
+from states.sizes import U16, U32, Millis
 from states.state import TransactionId, TransactionIdField
 
 CHUNKS_A_MESSAGE = 3  # of 262,144 bytes: with heads they stay below an envelope's limit
@@ -75,20 +75,27 @@ class Enough(
 class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
     """What a custodian may do about the keys of a recorded transaction at this moment.
 
-    `ask-liveness`: only after the notary said that the basis still lives (`row` names the question).
+    `ask-liveness`: only after the notary said that the basis still lives (`row` names the question). `at` is this
+    moment by the node's clock.
     """
 
     outcome: Literal["released", "not-released", "ask-liveness"]
     part: bytes = b""
     row: bytes = b""
+    at: Millis = 0
 
 
 class ReleaseKeys(Request[Release], frozen=True, array_like=True, tag="release-keys"):
-    """Wrap the keys for the receiver, with the entry in the reading log, or say why not (architecture §7.3)."""
+    """Wrap the keys for the receiver, with the entry in the reading log, or say why not (architecture §7.3).
+
+    `asked` is when (`Release.at`) the flow began to ask whether the basis lives, of which it has kept the answer; 0
+    where it has not asked.
+    """
 
     answers: ClassVar[type[msgspec.Struct]] = Release
     peer: Party
     tx: TransactionId
+    asked: Millis = 0
 
 
 class KeepKeys(Request[Done], frozen=True, array_like=True, tag="keep-keys"):
@@ -153,15 +160,19 @@ _KEYS = cast("type[Keys | NotReleased]", Keys | NotReleased)
 
 
 async def release(flow: FlowContext, session: FlowSession, tx: TransactionId) -> bool:
-    """Release the keys of a recorded transaction to the session's peer, or say that they are not. True if released."""
+    """Release the keys of a recorded transaction to the session's peer, or say that they are not. True if released.
+
+    An answer of the notary that was long on its way says nothing of this moment: then it is asked again, which ends
+    when it is too late to release anything.
+    """
     flow.progress("releasing the keys")
     found = await ReleaseKeys(session.counterparty, tx)
-    if found.outcome == "ask-liveness":
+    while found.outcome == "ask-liveness":
         answer = await AskNotary("liveness", found.row)
         if not isinstance(answer, LivenessAnswer):
             raise Parked(f"the notary answered {type(answer).__name__} to a question of liveness")
         await KeepLiveness(found.row, answer)
-        found = await ReleaseKeys(session.counterparty, tx)
+        found = await ReleaseKeys(session.counterparty, tx, found.at)
     if found.outcome != "released":
         session.send(NotReleased(tx))
         # A restored side has forgotten what it signed, and nothing more is awaited that would say so (`serve`).

@@ -30,6 +30,7 @@ from flows.subjects.record import (
 from states.encoding import encode
 from states.errors import MalformedBytes
 from states.state import StateRef, TransactionId
+from tests.attack.bad_input import said
 from tests.attack.liar import Liar, count, enrol_patient, stuck
 from tests.attack.test_requests import Recipient
 from tests.simulation.neighbours import ADA, REED, enrol, permit, publish, result, stage
@@ -63,6 +64,8 @@ def test_a_recipient_gets_no_chunk_of_an_item_that_was_not_disclosed(village: Vi
     served = Served(village)
     served.wants(1, 0)
     assert served.fault_in(served.session).code == "nothing-available"
+    (failed,) = village.nodes["Mercy"].engine.flows((Status.FAILED,))
+    said("chunks", failed.why)
 
 
 def test_a_recipient_gets_no_chunk_behind_the_last(village: Village) -> None:
@@ -113,6 +116,7 @@ def test_bytes_that_a_custodian_swapped_are_not_kept(village: Village) -> None:
     row = riverside.engine.flow(flow)
     assert row is not None
     assert row.status == Status.FAILED
+    said("swapped", row.why)
     (blob,) = riverside.db.execute("SELECT blob FROM disclosure_item").fetchone()
     assert not village.blobs["Riverside"].has(blob)
 

@@ -24,6 +24,7 @@ from states.state import StateRef, TransactionId
 from states.subjects.consent import ConsentRevoke
 from states.subjects.record import MedicalRecord, RecordRule, RecordTransfer
 from states.tearoff import FilteredTransaction, open_tearoff
+from tests.attack.bad_input import said
 from tests.attack.liar import Liar, count, stuck
 from tests.simulation.neighbours import ADA, enrol, publish
 from tests.simulation.test_story import disclosed, granted
@@ -66,6 +67,8 @@ def test_an_agent_does_not_take_a_disclosure_without_all_that_it_may_read(
     to = liar.attach("Agent")
     liar.open(to, TakeDelivery.name, Deliver(TransactionId(made.tx)), (encode(cut),), letter=True)
     assert stuck(agent) == []
+    (failed,) = agent.engine.flows((Status.FAILED,))
+    said("left out", failed.why)
     wall.hears(village.nodes["Mercy"].me)
     village.pass_time(600_000)
     assert count(agent, "disclosure_item") == before + 1

@@ -3,6 +3,7 @@
 import pytest
 
 from app.vault.reader import NotEnrolled
+from flows.store import Status
 from flows.subjects.enrolment import (
     AnswerApplication,
     Application,
@@ -17,6 +18,7 @@ from states.crypto.signatures import sign_evidence
 from states.encoding import encode
 from states.enrolment import Enrolment, SignedEnrolment
 from states.identity import PatientId
+from tests.attack.bad_input import said
 from tests.attack.liar import Liar, stuck
 from tests.simulation.neighbours import ADA, enrol, result
 from tests.simulation.village import Village
@@ -112,6 +114,8 @@ def test_a_guessed_code_is_worth_nothing_and_a_late_one_too(village: Village) ->
     code = liar.code("MRN 6666")
     village.pass_time(15 * 60_000)
     assert liar.fault_in(liar.applies(code, b"1" * 16)).code == "code"
+    for failed in village.nodes["Mercy"].engine.flows((Status.FAILED,)):
+        said("code", failed.why)
 
 
 def test_another_enrolment_than_the_custodian_signed_is_not_kept(village: Village) -> None:

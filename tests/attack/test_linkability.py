@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from app.demo.linking import owners_in, shared_bytes
 from flows.flow import Flow
 from flows.subjects.consent import GrantConsent, RevokeConsent
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
@@ -181,6 +182,20 @@ def test_what_a_notary_hears_links_a_patient_by_spends_and_references_alone(
     assert stored.edges <= named
     records = {tx for tx in heard if not any(tx in pair for pair in named)}
     assert len(records) == PATIENTS, "a publication is linked with nothing of its patient's"
+
+
+def test_no_bytes_of_any_file_of_the_notary_link_a_patients_transactions(
+    town: Town, stored: Stored
+) -> None:
+    """Log and index, free pages and write-ahead logs: what lies beside an id is beside no other of the patient's."""
+    folder = town.village.folder("Notary")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert {path.name for path in files} >= {"log.db", "index.db"}
+    owners = owners_in(folder / "log.db")
+    assert len(owners) == 5 * PATIENTS, "each transaction, and one nullifier a patient"
+    linked = {frozenset(pair) for pair in shared_bytes(files, owners)} - stored.edges
+    assert {pair for pair in linked if len({town.owner[tx] for tx in pair}) == 1} == set()
+    assert len(linked) < len(owners) // 100, "what strangers share is chance"
 
 
 def test_the_clustering_can_fail(town: Town, stored: Stored) -> None:

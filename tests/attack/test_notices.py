@@ -10,6 +10,7 @@ from flows.subjects.statement import Heed, HeedAtOnce
 from states.crypto.signatures import sign_evidence
 from states.encoding import encode
 from states.state import StateRef, TransactionId
+from tests.attack.bad_input import said
 from tests.attack.liar import Liar, count, stuck
 from tests.attack.test_requests import Recipient
 from tests.simulation.test_story import disclosed, granted
@@ -67,6 +68,9 @@ def test_nobody_says_since_when_he_acts_on_what_does_not_concern_him(village: Vi
         liar.open(to, NoteInForce.name, in_force(liar, tx), letter=True)
     assert count(agent, "in_force") == before
     assert stuck(agent) == []
+    for failed in agent.engine.flows((Status.FAILED,)):
+        said("not concerned", failed.why)
+    assert len(agent.engine.flows((Status.FAILED,))) == 3
 
 
 def test_a_grantee_cannot_close_a_consent_with_what_the_patient_did_not_sign(

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from states.errors import RuleBroken
 from states.ledger import LedgerCommand
 from states.subjects.notary_change import NotaryChange
+from tests.attack.bad_input import said
 from tests.contracts.cast import CONTRACTS, OTHER_NOTARY
 from tests.contracts.ledger_dsl import Draft
 from tests.contracts.test_consent import AMEND as AMEND_CONSENT
@@ -33,6 +34,7 @@ def test_a_contract_refuses_every_command_but_its_own(good: Draft) -> None:
         with pytest.raises(RuleBroken) as refusal:
             good.contract.verify(replace(ledger, commands=(LedgerCommand(kind(), own.signers),)))
         assert type(refusal.value.rule) is good.contract.rules
+        said("clause", refusal.value)
     with pytest.raises(RuleBroken):
         good.contract.verify(replace(ledger, commands=()))
 

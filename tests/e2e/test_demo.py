@@ -1,6 +1,7 @@
 """The demonstration as processes: every step as expected, also where a node is killed; nobody is left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,9 +64,34 @@ def test_every_step_is_as_expected_also_when_nodes_are_killed(tmp_path: Path) ->
         (*each.split(":"), "") for each in KILLS
     ]
     names = [step.name for step in run.steps]
-    assert names == ["load", *(step.name for step in STEPS), "leaks", "traces"]
+    assert names == ["start", "load", *(step.name for step in STEPS), "leaks", "traces"]
     assert (process.returncode, run.passed) == (0, True)
     assert nodes_in(folder) == []
+
+
+VARIES = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d+(?= ms)|[\d,]+(?= bytes)"
+    r"|(?<=for treatment ).*|(?<=what: ).*|(?<=\), in ).*|(?<=no network).*"
+)
+"""Moments, sizes of proofs, which reading is first, and how this machine keeps a process from the network."""
+
+
+def stable(text: str) -> list[str]:
+    """Return the lines that are the same in every run."""
+    lines = (VARIES.sub("~", line.strip()) for line in text.splitlines())
+    return [line for line in lines if line not in ("", "\N{HORIZONTAL ELLIPSIS}")]
+
+
+def test_the_readme_shows_what_it_prints(tmp_path: Path) -> None:
+    told = (ROOT / "README.md").read_text("utf-8").split("```")
+    shown = stable(next(each for each in told if "Starting a notary" in each))
+    with demo(tmp_path / "demo", "--check") as process:
+        out, err = process.communicate(timeout=DEMO_SECONDS)
+    assert process.returncode == 0, err.decode()
+    printed = iter(stable(out.decode()))
+    missing = [line for line in shown if line not in printed]  # each after the one before
+    assert missing == []
+    assert len(shown) > 50
 
 
 def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:

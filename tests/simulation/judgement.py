@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 _UNENDED = "SELECT id, tag, status, why, peer FROM flow WHERE status < 4 ORDER BY created, id"
 _LETTERS = "SELECT count(*) FROM flow_outbox WHERE peer <> ?"
 _ASIDE = "SELECT (SELECT count(*) FROM ledger_aside) + (SELECT count(*) FROM ledger_recovery)"
+_UNCONFIRMED = "SELECT count(*) FROM unconfirmed"
+_WITHDRAWN = (
+    "SELECT tx, item, recipient FROM disclosure_item JOIN disclosure USING (tx)"
+    " WHERE custodian = ? AND withdrawn_at IS NOT NULL"
+)
+_WITHDRAWN_THERE = "SELECT withdrawn_at FROM disclosure_item WHERE tx = ? AND item = ?"
 _VAULT = "SELECT tx, status FROM ledger_tx"
 _STATES = "SELECT tx, idx, consumed_by FROM ledger_state"
 
@@ -24,6 +30,7 @@ def judge(world: "World") -> None:
         _canaries(world, node)
     _everywhere(world)
     _agreement(world)
+    _withdrawn(world)
 
 
 def _liveness(world: "World", node: SimNode) -> None:
@@ -41,6 +48,9 @@ def _liveness(world: "World", node: SimNode) -> None:
     (aside,) = node.disk.execute(_ASIDE).fetchone()
     if aside:
         raise Violation("recovery is run once", f"{node.name} has {aside} transactions aside")
+    (unconfirmed,) = node.disk.execute(_UNCONFIRMED).fetchone()
+    if unconfirmed:
+        raise Violation("liveness", f"{node.name} is not told what {unconfirmed} have withdrawn")
 
 
 def _observed_sessions(world: "World") -> set[bytes]:
@@ -107,6 +117,20 @@ def _agreement(world: "World") -> None:
             if by != consumer and not oracle.may_lack(node, consumer or by):
                 what = f"{node.name} about {tx.hex()[:12]}:{index}"
                 raise Violation("participants agree", what)
+
+
+def _withdrawn(world: "World") -> None:
+    """What a custodian has withdrawn its recipient knows to be withdrawn, whoever was restored since."""
+    for custodian in world.nodes.values():
+        for tx, item, recipient in custodian.disk.execute(_WITHDRAWN, (custodian.me,)).fetchall():
+            node = world.node_of(recipient)
+            assert node is not None, "the stranger is no recipient"
+            held = node.disk.execute(_WITHDRAWN_THERE, (tx, item)).fetchone()
+            if held == (None,):
+                what = (
+                    f"{node.name} may read {tx.hex()[:12]}:{item}, which {custodian.name} withdrew"
+                )
+                raise Violation("what is withdrawn stays so", what)
 
 
 def _canaries(world: "World", node: SimNode) -> None:

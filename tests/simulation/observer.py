@@ -54,11 +54,10 @@ class Wrote:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Keys of a transaction were wrapped for its recipient, at a time of the custodian's clock."""
+    """Keys of a transaction were wrapped for its recipient."""
 
     tx: bytes
     peer: str
-    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +254,7 @@ def _judged(request: Operation, result: msgspec.Struct, now: int) -> Judged | No
     """Return what an oracle judges of what a handler has done."""
     if isinstance(request, ReleaseKeys) and isinstance(result, Release):
         released = result.outcome == "released"
-        return Released(request.tx, request.peer, now) if released else None
+        return Released(request.tx, request.peer) if released else None
     if isinstance(request, MakeIntroduction):
         return Introduced(request.record, request.custodian, request.to, now)
     if isinstance(request, HoldProposal) and isinstance(result, Held):

@@ -254,7 +254,7 @@ class Oracle:
                 self.permits.signed(record.commitment, old, str(node.me), at)
 
     def _released(self, released: Released) -> None:
-        """Keys were released by a consent that lived less than the grace before, by the custodian's clock."""
+        """Keys were released by a consent that lived less than the grace before, whatever its clock says."""
         for node in self._world.nodes.values():
             row = node.disk.execute(
                 "SELECT consent_tx, consent_idx FROM disclosure WHERE tx = ?", (released.tx,)
@@ -270,8 +270,8 @@ class Oracle:
                 None,
             )
             grace = self._world.founding.parameters.limits.release_grace_ms
-            if ended is not None and ended < released.at - grace:
-                late = released.at - ended
+            if ended is not None and ended < self._world.now - grace:
+                late = self._world.now - ended
                 raise Violation("released while it lives", f"{late} ms after its consent had ended")
             return
 

@@ -8,6 +8,7 @@ from app.gate import Opened
 from flows.notary_change import ChangeNotary, Moved
 from flows.recovery import Recover
 from flows.store import FlowRow, JournalRow, Status
+from flows.subjects.confirmation import ConfirmDisclosures
 from flows.subjects.consent import AmendConsent, ConfirmConsents, RevokeConsent
 from flows.subjects.disclosure import RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
@@ -67,6 +68,7 @@ class WholeStory:
         """Let everything happen that flows are for."""
         consent = self._consent_that_moved()
         self._disclosure_and_what_follows(consent)
+        self._restored_recipient()
         self._custody()
         self._restored_agent()
         self._restored_custodian()
@@ -139,6 +141,11 @@ class WholeStory:
             note.tx,
         ):  # the former has passed to Mercy: its ciphertext is served still
             village.run("Agent", FetchOwn(village.party("Northside"), TransactionId(tx), 0))
+
+    def _restored_recipient(self) -> None:
+        """A hospital forgets nothing that matters; it asks the custodian all the same, which tells it what it told."""
+        self._put_back("Riverside", image_of(self.village, "Riverside"))
+        self.village.run("Riverside", ConfirmDisclosures(self.village.party("Mercy")))
 
     def _restored_agent(self) -> None:
         """The agent loses a publication; an amendment of it makes it fetch that, and then it asks for all."""

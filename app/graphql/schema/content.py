@@ -10,6 +10,7 @@ import strawberry
 from app.blobs.sizes import size_class
 from app.gate import AccessEnded, Lacking, Opened, Refused
 from app.graphql.errors import ApiError, ErrorCode
+from app.graphql.limits import CONTENT_BYTES_MAX
 from app.graphql.scalars import Base64, RawJson, UInt53
 from app.graphql.schema.codes import purpose_of
 from app.graphql.schema.context import ApiContext
@@ -17,7 +18,6 @@ from states.errors import LedgerError
 from states.state import StateRef
 from states.subjects.codes import Purpose
 
-CONTENT_BYTES_MAX = 1 << 22
 BLOB_SIZE_MAX = size_class(CONTENT_BYTES_MAX)
 """Of ciphertext, padded: what a document of CONTENT_BYTES_MAX becomes. All of its class can be shown."""
 CONTENT_COST = 20

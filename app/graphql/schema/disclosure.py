@@ -31,7 +31,13 @@ from app.graphql.schema.patient import Patient, patient_named
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, PatientFilter, chosen
 from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
-from app.rows.tables import DisclosureItemRow, DisclosureRow, LivenessRow, StatementRow
+from app.rows.tables import (
+    DisclosureItemRow,
+    DisclosureRow,
+    LivenessRow,
+    StatementRow,
+    UnconfirmedRow,
+)
 from app.storage.statements import table_of
 from states.state import TransactionId
 
@@ -40,6 +46,7 @@ ITEM_KIND = "disclosed-item"
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
+_U = table_of(UnconfirmedRow)
 _ME: Parameter = bindparam("viewer_me")
 _NOW: Parameter = bindparam("now")
 _CONSENT_LIVES = exists().where(
@@ -53,9 +60,14 @@ _SAID_OF_CONSENT = and_(_L.c.tx == _D.c.consent_tx, _L.c.idx == _D.c.consent_idx
 _STALE: Parameter = bindparam("stale")
 # As GateRule.LEASE: the receipt or a later statement says that the consent lived, and none that it does not.
 _LEASED = and_(
-    or_(_D.c.at > _STALE, exists().where(_SAID_OF_CONSENT, _L.c.at > _STALE)),
+    or_(
+        and_(_D.c.at > _STALE, _D.c.since > _STALE),
+        exists().where(_SAID_OF_CONSENT, _L.c.at > _STALE, _L.c.heard > _STALE),
+    ),
     not_(exists().where(_SAID_OF_CONSENT, _L.c.live == 0)),
 )
+# As GateRule.CONFIRMED: after a restore, nothing of a custodian that has not said again what it has withdrawn.
+_CONFIRMED = not_(exists().where(_U.c.custodian == _D.c.custodian))
 _ADDRESSED = and_(
     _D.c.recipient == _ME,
     _D.c.person == bindparam("viewer_bytes"),
@@ -63,6 +75,7 @@ _ADDRESSED = and_(
     _D.c.read_until > _NOW,
     _CONSENT_LIVES,
     _LEASED,
+    _CONFIRMED,
 )
 _INVOLVED = or_(_D.c.custodian == _ME, _D.c.recipient == _ME)
 _HERS = _D.c.patient == bindparam("viewer_person")

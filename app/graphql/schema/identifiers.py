@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from app.graphql.cursors import KEY_BYTES, SortKey
+from app.graphql.limits import ID_CHARS_MAX
 
-ID_CHARS_MAX = 512
 VERSION = 1
 REMEMBERED = (
     4_096  # ids of either direction; a page shows the same few organisations again and again

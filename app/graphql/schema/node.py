@@ -10,8 +10,6 @@ from app.graphql.cursors import SortKey
 from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.schema.context import ApiContext, Info
 
-NODES_MAX = 100
-
 Id = Annotated[strawberry.ID, strawberry.argument(description="A global id, as `id` returned it.")]
 
 

@@ -1,19 +1,26 @@
 """Notaries of the network, and how far this node has followed their logs."""
 
+from datetime import datetime
+
 import strawberry
 from sqlalchemy import bindparam, select
 
 from app.graphql.scalars import Digest, UInt53
-from app.graphql.schema.context import Info
+from app.graphql.schema.context import ApiContext, Info, instant
 from app.graphql.schema.moment import sql
 from app.graphql.schema.party import Party, party_of
 from app.storage.statements import table_of
-from app.vault.tables import CheckpointRow
+from app.vault.tables import CheckpointRow, DistrustRow
 
-_CHECKPOINT = table_of(CheckpointRow)
+_CHECKPOINT, _DISTRUST = table_of(CheckpointRow), table_of(DistrustRow)
 _NEWEST = sql(
     select(_CHECKPOINT.c.size, _CHECKPOINT.c.note).where(
         _CHECKPOINT.c.origin == bindparam("origin")
+    )
+)
+_BROKEN = sql(
+    select(_DISTRUST.c.at, _DISTRUST.c.why, _DISTRUST.c.note, _DISTRUST.c.evidence).where(
+        _DISTRUST.c.notary == bindparam("notary")
     )
 )
 
@@ -26,6 +33,18 @@ class LogView:
     note: str = strawberry.field(description="The signed checkpoint (C2SP), to verify offline.")
 
 
+@strawberry.type(
+    description="A notary broke its promise: this node believes nothing of it any more."
+)
+class NotaryDistrust:
+    """What shows it; kept for ever."""
+
+    at: datetime = strawberry.field(description="When this node found it.")
+    why: str = strawberry.field(description="A code: `forked`, `rolled-back` or `spent-twice`.")
+    note: str = strawberry.field(description="The signed checkpoint that was accepted.")
+    evidence: str = strawberry.field(description="What cannot be true beside it.")
+
+
 @strawberry.type(description="Who fixes the order of transactions.")
 class Notary:
     """As the network parameters name it."""
@@ -35,6 +54,7 @@ class Notary:
     log_key: Digest = strawberry.field(description="Ed25519 key of its log, 32 bytes.")
     cosigner_key: Digest = strawberry.field(description="Ed25519 key of its cosigner, 32 bytes.")
     seen: LogView | None = strawberry.field(description="Null where this node keeps none yet.")
+    distrust: NotaryDistrust | None = strawberry.field(description="Null while it is believed.")
 
 
 def notaries(info: Info) -> list[Notary]:
@@ -55,6 +75,17 @@ def notaries(info: Info) -> list[Notary]:
                 log_key=Digest(each.log_key),
                 cosigner_key=Digest(each.cosigner_key),
                 seen=seen,
+                distrust=_distrust(context, each.party),
             )
         )
     return found
+
+
+def _distrust(context: ApiContext, notary: str) -> NotaryDistrust | None:
+    row = context.moment.row(_BROKEN, {"notary": notary})
+    if row is None:
+        return None
+    at, why, note, evidence = row
+    return NotaryDistrust(
+        at=instant(int(at or 0)), why=str(why), note=str(note), evidence=str(evidence)
+    )

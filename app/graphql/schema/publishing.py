@@ -31,8 +31,6 @@ from flows.subjects.record import AmendRecord, PublishRecords, TransferCustody
 from states.identity import Party
 from states.state import StateRef, TransactionId
 
-RESOURCES_MAX = 100
-
 
 @strawberry.input(description="Publish records of a patient of this organisation.")
 class PublishRecordsInput:
@@ -96,8 +94,9 @@ def publish_records(info: Info, input: Annotated[PublishRecordsInput, ASKED]) ->
         documents += [
             _resource(data, "documents", str(at)) for at, data in enumerate(input.documents)
         ]
-        if not 1 <= len(documents) <= RESOURCES_MAX:
-            words = f"1 to {RESOURCES_MAX} resources"
+        most = context.api.limits.resources_max
+        if not 1 <= len(documents) <= most:
+            words = f"1 to {most} resources"
             raise Mistake(ErrorCode.BAD_USER_INPUT, words, "resources")
         return PublishRecords(_stage(context, str(keys[0]), documents, input.withhold))
 

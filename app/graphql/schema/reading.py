@@ -121,10 +121,7 @@ class LookOutcome(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-@strawberry.enum(
-    description="What is to be known of a line: CONTRADICTED, the organisation signed something else that contradicts "
-    "it, so its log has two versions here; LOST, it was restored from a backup since and has lost this line."
-)
+@documented("What is to be known of a line.", {mark.name: mark.value for mark in Mark})
 class LookMark(StrEnum):
     """Of either, the agent keeps the line as it was reported."""
 

@@ -16,7 +16,6 @@ from app.storage.statements import creation, sql, table_of
 from flows.engine import Engine
 from flows.flow import Flow
 
-KEY_CHARS_MAX = 64
 SECRET_BYTES = 32
 SECRET_AAD = b"api-secret"
 _SECRET_ID = 0

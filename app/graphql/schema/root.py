@@ -45,7 +45,7 @@ from app.graphql.schema.broadcast import Broadcast
 from app.graphql.schema.context import Api, Info, Members
 from app.graphql.schema.identifiers import GlobalIds
 from app.graphql.schema.moment import Snapshots
-from app.graphql.schema.node import NODES_MAX, Id, Node
+from app.graphql.schema.node import Id, Node
 from app.graphql.schema.requests import Requests, open_secret
 from app.graphql.schema.things import FINDERS
 from app.intake import Intake
@@ -63,8 +63,9 @@ def _nodes(
         list[strawberry.ID], strawberry.argument(description="At most a hundred global ids.")
     ],
 ) -> list[Node | None]:
-    if len(ids) > NODES_MAX:
-        raise ApiError(ErrorCode.LIMIT_EXCEEDED, f"no more than {NODES_MAX} ids at once")
+    most = info.context.api.limits.ids_max
+    if len(ids) > most:
+        raise ApiError(ErrorCode.LIMIT_EXCEEDED, f"no more than {most} ids at once")
     return [FINDERS.find(info.context, each) for each in ids]
 
 
@@ -156,7 +157,7 @@ class Query:
         resolver=flow.flows, description="Flows of this node, newest first."
     )
     service_limits: ServiceLimits = strawberry.field(
-        resolver=_limits, description="Every limit that this server holds you to."
+        resolver=_limits, description="Every limit that this server's GraphQL holds you to."
     )
 
 

@@ -253,7 +253,10 @@ def find_transaction(context: ApiContext, keys: tuple[SortKey, ...]) -> Transact
 
 AsOf = Annotated[
     LedgerSeq | None,
-    strawberry.argument(description="Read the ledger as it was at this sequence number."),
+    strawberry.argument(
+        description="Read the ledger as it was at this sequence number. What has no place in the ledger is of now: "
+        "who may see it, and when keys came, an item was withdrawn or access was closed."
+    ),
 ]
 
 

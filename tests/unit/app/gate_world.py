@@ -137,7 +137,8 @@ class World:
         add(self.db, DisclosureRow, tx=DISCLOSED, custodian=MERCY, recipient=RIVERSIDE, agent=AGENT,
             patient=LOCAL, consent_tx=CONSENT.tx, consent_idx=0, person=DR_REED,
             shown_as="Dr A. Reed", role="clinician", purpose="TREAT", release_by=NOW + MINUTE,
-            read_until=NOW + 3 * DAY, items=2, at=NOW - MINUTE, created_seq=2, released=NOW)  # fmt: skip
+            read_until=NOW + 3 * DAY, items=2, at=NOW - MINUTE, since=NOW - MINUTE, created_seq=2,
+            released=NOW)  # fmt: skip
         for item, text in enumerate((TEXT, LONG)):
             self._disclose(item, text)
         key, made = sealed(TEXT)
@@ -178,9 +179,12 @@ class World:
         with transaction(self.db):
             assert self.db.execute(text, values).rowcount >= 1, "the change touches something"
 
-    def stated(self, *, live: bool, at: int) -> None:
+    def stated(self, *, live: bool, at: int, heard: int | None = None) -> None:
+        """Let the notary say something of the consent at a time of its clock; it was heard at one of the node's."""
+        heard = at if heard is None else heard
         with transaction(self.db):
-            add(self.db, LivenessRow, tx=CONSENT.tx, idx=0, at=at, live=int(live), statement=b"")
+            add(self.db, LivenessRow, tx=CONSENT.tx, idx=0, at=at, heard=heard, live=int(live),
+                statement=b"")  # fmt: skip
 
     def closes(self) -> None:
         """The patient closes everything at this custodian to everybody."""

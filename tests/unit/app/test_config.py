@@ -17,6 +17,7 @@ from app.transport.limits import DoorLimits, LinkLimits
 from states.crypto.did import did_of
 from states.crypto.ed25519 import Ed25519Signer
 from states.identity import Party
+from tests.attack.bad_input import said
 
 DID = Party(did_of(Ed25519Signer(b"\1" * 32).key))
 NETWORK = "ab" * 32
@@ -184,6 +185,7 @@ def test_every_reason_is_told_at_once(tmp_path: Path) -> None:
         _load(tmp_path, text, {})
     for field in findings:
         assert field in str(refused.value)
+    said("configuration", refused.value)
 
 
 def test_only_a_notary_has_a_notarys_table(tmp_path: Path) -> None:

@@ -108,6 +108,10 @@ def _withdrawn(asked: Asked) -> None:
     asked.world.change("UPDATE disclosure_item SET withdrawn_at = ?", NOW)
 
 
+def _unconfirmed(asked: Asked) -> None:
+    asked.world.db.execute("INSERT OR REPLACE INTO unconfirmed VALUES (?, ?)", (MERCY, b"flow"))
+
+
 def _too_late(asked: Asked) -> None:
     asked.world.change("UPDATE disclosure SET read_until = ?", NOW)
 
@@ -160,6 +164,7 @@ DISCLOSED_BREAKS: tuple[tuple[GateRule, Break], ...] = (
     (GateRule.SAME_PURPOSE, _other_purpose),
     (GateRule.RELEASED, _no_key),
     (GateRule.NOT_WITHDRAWN, _withdrawn),
+    (GateRule.CONFIRMED, _unconfirmed),
     (GateRule.IN_TIME, _too_late),
     (GateRule.IN_TIME, _consent_over),
     (GateRule.CONSENT_LIVES, _consumed),
@@ -561,6 +566,32 @@ def test_a_newer_word_of_the_notary_prolongs_reading_and_the_lease_ends_it() -> 
     opened = _read(asked)
     assert isinstance(opened, Opened)
     assert opened.until == world.now - 10 + HOUR
+
+
+@pytest.mark.parametrize("behind", [1, 240_000, 24 * HOUR])
+def test_a_clock_that_is_behind_makes_no_word_of_the_notary_last_longer(behind: int) -> None:
+    """The notary's time lies ahead of this clock: both words count from when they were heard."""
+    asked = Asked(World())
+    world = asked.world
+    world.change("UPDATE disclosure SET at = ?, since = ?", NOW + behind, NOW)
+    opened = _read(asked)
+    assert isinstance(opened, Opened)
+    assert opened.until == NOW + HOUR
+    world.stated(live=True, at=NOW + 10 + behind, heard=NOW + 10)
+    opened = _read(asked)
+    assert isinstance(opened, Opened)
+    assert opened.until == NOW + 10 + HOUR
+    world.now = NOW + 10 + HOUR
+    assert isinstance(_read(asked), Refused)
+
+
+def test_a_word_that_was_long_on_its_way_counts_from_when_it_was_said() -> None:
+    asked = Asked(World())
+    asked.world.change("UPDATE disclosure SET since = ?", NOW)
+    asked.world.stated(live=True, at=NOW - 5_000, heard=NOW)
+    opened = _read(asked)
+    assert isinstance(opened, Opened)
+    assert opened.until == NOW - 5_000 + HOUR
 
 
 def test_the_gate_is_never_asked_inside_a_turn() -> None:

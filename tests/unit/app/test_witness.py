@@ -2,23 +2,35 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from sqlite3 import Connection
 
 import pytest
 
 from app.storage.database import open_database
 from app.storage.statements import creation
-from app.vault.tables import CheckpointRow
-from app.witness import Witness
+from app.subjects.catalogue import CONTRACTS
+from app.vault.tables import CheckpointRow, DistrustRow
+from app.witness import FORKED, ROLLED_BACK, Witness
 from notaries.log import LogSigner, ServedLog
 from notaries.memory import MemoryProvider
 from notaries.uniqueness import CommitRequest
 from states.checkpoint import ForkedLog, RolledBack
+from states.crypto.did import did_of
 from states.crypto.ed25519 import Ed25519Signer
 from states.errors import InvalidSignature
+from states.identity import Party
+from states.parameters import MemberDirectory, NotaryInfo, ParametersHistory
 from states.state import TransactionId
+from states.verifier import DistrustedNotary, Verifier
 
 NOW = 1_790_000_000_000
 SIGNER = LogSigner("log.example", Ed25519Signer(b"\1" * 32), Ed25519Signer(b"\2" * 32))
+INFO = NotaryInfo(
+    Party(did_of(Ed25519Signer(b"\5" * 32).key)),
+    "log.example",
+    SIGNER.log_key.key.raw,
+    SIGNER.cosigner_key.key.raw,
+)
 
 
 class Log:
@@ -48,9 +60,15 @@ class Log:
 @pytest.fixture
 def witness() -> Witness:
     db = open_database(":memory:")
-    for statement in creation(CheckpointRow):
+    for statement in creation(CheckpointRow, DistrustRow):
         db.execute(statement)
-    return Witness(db, SIGNER.keys)
+    return opened(db)
+
+
+def opened(db: Connection) -> Witness:
+    """A node's witness of the log, as at a start."""
+    verifier = Verifier(ParametersHistory([]), CONTRACTS, MemberDirectory([]))
+    return Witness(db, INFO, verifier, lambda: NOW)
 
 
 def see(witness: Witness, log: Log) -> bool:
@@ -78,9 +96,9 @@ def test_a_forked_log_is_refused_for_ever_and_both_notes_are_kept(witness: Witne
         see(witness, theirs)
     assert fork.value.known == mine.note
     assert fork.value.offered == theirs.note
-    again = Witness(witness._db, SIGNER.keys)
-    assert again.fork == theirs.note
-    with pytest.raises(ForkedLog):
+    again = opened(witness._db)
+    assert again.distrust == (FORKED, mine.note, theirs.note)
+    with pytest.raises(DistrustedNotary):
         see(again, mine.add(305, 1, salt=2))
 
 
@@ -97,6 +115,9 @@ def test_a_smaller_log_is_no_step_back_unless_it_is_a_beginning(witness: Witness
     assert not asyncio.run(witness.see(small, log.read))
     with pytest.raises(RolledBack):
         asyncio.run(witness.see(Log().add(0, 10, salt=1).note, log.read))
+    found = witness.distrust
+    assert found is not None
+    assert found.why == ROLLED_BACK
 
 
 def test_a_note_of_another_signer_is_not_looked_at(witness: Witness) -> None:

@@ -186,6 +186,17 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag="ask/1"):
         return Word(said.check(lambda word: word.text))
 
 
+class AskPlainly(msgspec.Struct, frozen=True, array_like=True, tag="ask-plainly/1"):
+    """Say one word to a responder, and expect nothing but its answer."""
+
+    party: Party
+    responder: str
+
+    async def call(self, flow: FlowContext) -> Word:
+        said = await flow.initiate(self.party, self.responder, Word("x")).receive(Word)
+        return said.check(lambda word: word)
+
+
 class SendLetter(msgspec.Struct, frozen=True, array_like=True, tag="send-letter/1"):
     """Send a letter, with a part of so many bytes unless 0."""
 
@@ -379,6 +390,19 @@ def handlers() -> Handlers[Connection]:
 
 
 REGISTRY = Registry(
-    (Chat, Ask, SendLetter, PassOn, Flood, Nap, Patience, Approve, Notarise, Stumble, Wander),
+    (
+        Chat,
+        Ask,
+        AskPlainly,
+        SendLetter,
+        PassOn,
+        Flood,
+        Nap,
+        Patience,
+        Approve,
+        Notarise,
+        Stumble,
+        Wander,
+    ),
     (Echo, Refuse, Postbox, Silent),
 )

@@ -12,8 +12,10 @@ from flows.registry import Registry, UnknownFlow
 from flows.store import Status
 from states.encoding import encode
 from states.identity import Party
+from tests.attack.bad_input import said
 from tests.unit.flows.conversations import (
     Ask,
+    AskPlainly,
     Chat,
     Flood,
     Number,
@@ -419,6 +421,31 @@ def test_a_turn_that_fails_leaves_nothing_and_the_engine_goes_on() -> None:
     wires.connect()
     wires.run()
     assert mercy.finished[flow].result == echoed(1)
+
+
+def test_a_flow_that_expects_no_lost_session_ends_by_it() -> None:
+    mercy, riverside, wires = pair()
+    flow = mercy.engine.start(AskPlainly(riverside.party, "silent/1"))
+    wires.run()
+    (session,) = mercy.engine.store.sessions(flow)
+    gap = Envelope(1, Kind.DATA, session.session, 7, encode(Word("later")), ())
+    mercy.engine.deliver(riverside.party, [gap])
+    wires.run()
+    said("session", failure(mercy, flow))
+
+
+def test_a_flow_that_expects_its_peer_to_answer_ends_where_nobody_does() -> None:
+    mercy, riverside, wires = pair()
+    flow = mercy.engine.start(AskPlainly(riverside.party, "nobody/1"))
+    wires.run()
+    said("responder", failure(mercy, flow))
+
+
+def failure(node: Node, flow: bytes) -> str:
+    row = node.engine.flow(flow)
+    assert row is not None
+    assert row.status == Status.FAILED
+    return row.why
 
 
 def test_a_peer_cannot_take_over_a_session_that_was_opened_to_it() -> None:

@@ -17,6 +17,7 @@ from flows.store import Status
 from states.encoding import encode
 from states.errors import OverLimit
 from states.identity import Party
+from tests.attack.bad_input import said
 from tests.unit.flows.conversations import Ask, Number, SendLetter, Word, handlers
 from tests.unit.flows.nodes import Clock, Node, pair
 
@@ -131,5 +132,6 @@ def test_a_body_that_fits_no_envelope_is_not_sent() -> None:
 
 def test_arguments_have_a_limit() -> None:
     mercy, riverside, _ = pair()
-    with pytest.raises(OverLimit):
+    with pytest.raises(OverLimit) as refused:
         mercy.engine.start(SendLetter(riverside.party, "postbox/1", "x" * ENVELOPE_BYTES_MAX))
+    said("oversized", refused.value)

@@ -11,13 +11,12 @@ import pytest
 from app.bench.workshop import START
 from notaries.audit import DoubleSpend, LoggedTwice, NotAsSigned, TimeFell, audit_log
 from notaries.database_audit import Change, audit_database
-from notaries.log import CHECKPOINT_PATH, ServedLog, empty_head, grown
-from notaries.memory import MemoryProvider
+from notaries.log import CHECKPOINT_PATH
 from notaries.sqlite_log import RowSeals
 from states.errors import InvalidSignature, MalformedBytes
-from states.receipt import LogEntry
 from states.tiles import encode_bundle
-from tests.unit.notaries.desk import NOTARY, OTHER_NOTARY, SEAL_KEY, Desk, signer_of, sqlite_in
+from tests.unit.notaries.desk import NOTARY, OTHER_NOTARY, SEAL_KEY, Desk, sqlite_in
+from tests.unit.notaries.lying_log import LyingStore, entry
 
 KEYS = NOTARY.info.log_keys
 SIZE = 300
@@ -243,25 +242,6 @@ def test_no_flipped_byte_of_the_log_goes_unnoticed(original: Path, tmp_path: Pat
 
 
 # -- members -----------------------------------------------------------------------------------------
-
-
-class LyingStore:
-    """A notary that signs whatever it likes."""
-
-    def __init__(self, entries: list[LogEntry]) -> None:
-        signer = signer_of(NOTARY)
-        growth = grown(empty_head(signer, START), entries, signer, START)
-        self._store = MemoryProvider(signer, START)
-        self._store._head = growth.head
-        self._store._entries = list(growth.entries)
-        self._store._tiles = {(tile.level, tile.number): tile.hashes for tile in growth.tiles}
-        self.serve = ServedLog(self._store).serve
-
-
-def entry(number: int, at: int = START, *nullifiers: int) -> LogEntry:
-    return LogEntry(
-        number.to_bytes(32, "big"), at, tuple(each.to_bytes(32, "big") for each in nullifiers)
-    )
 
 
 def test_an_honest_log_has_no_findings(desk: Desk) -> None:

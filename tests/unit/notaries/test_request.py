@@ -30,6 +30,7 @@ from states.notarisation import (
 from states.state import StateRef, TransactionId, TransactionState
 from states.tearoff import Tearoff
 from states.timewindow import TimeWindow
+from tests.attack.bad_input import said
 from tests.unit.notaries.desk import NETWORK, NOTARY, OTHER_NOTARY, Desk, signer_of
 
 STRANGER = Ed25519Signer(b"\7" * 32)
@@ -177,7 +178,9 @@ def test_parameters_that_are_not_in_force_are_refused(hostile: Desk) -> None:
 def test_a_window_longer_than_the_network_allows_is_refused(hostile: Desk) -> None:
     limit = NETWORK.parameters.limits.window_ms
     hostile.commit(hostile.workshop.make(opens=START, length=limit))
-    refused(hostile, hostile.workshop.make(opens=START, length=limit + 1), Reason.WINDOW)
+    long = hostile.workshop.make(opens=START, length=limit + 1)
+    refused(hostile, long, Reason.WINDOW)
+    said("long window", hostile.ask(long))
 
 
 def test_more_inputs_or_references_than_allowed_are_refused(hostile: Desk) -> None:

@@ -22,6 +22,7 @@ from states.notarisation import (
     spender_hash,
 )
 from states.state import StateRef, TransactionId
+from tests.attack.bad_input import said
 from tests.unit.notaries.desk import Desk, shuffled
 
 MINUTE = 60_000
@@ -119,13 +120,17 @@ def test_the_window_is_half_open(
     desk.now = START + 1_000 + offset
     answer = desk.ask(made)
     assert isinstance(answer, Committed) if expected is Committed else answer == expected
+    if isinstance(answer, WindowNotOpen):
+        said("early window", answer)
 
 
 def test_a_refused_window_consumes_nothing(desk: Desk) -> None:
     spent = desk.issue()
     desk.now = START + 2 * MINUTE
     late = desk.workshop.make(spent, opens=START, length=MINUTE)
-    assert desk.ask(late) == WindowClosed(desk.now)
+    answer = desk.ask(late)
+    assert answer == WindowClosed(desk.now)
+    said("closed window", answer)
     desk.commit(desk.workshop.make(spent))
 
 
@@ -169,7 +174,9 @@ def test_a_consumed_input_is_refused_and_its_spender_named_by_hash(desk: Desk) -
     (state,) = desk.issue()
     by = _spender(desk, state)
     size = desk.size
-    assert desk.ask(desk.workshop.make([state])) == conflict((state.ref, by))
+    answer = desk.ask(desk.workshop.make([state]))
+    assert answer == conflict((state.ref, by))
+    said("spent", answer)
     assert desk.size == size
 
 
@@ -240,7 +247,7 @@ def test_a_state_of_a_transaction_that_is_not_in_the_log_is_unknown(desk: Desk) 
     never = desk.workshop.make()
     for at in (0, desk.size, 1 << 40):
         made = desk.workshop.make([never.outputs[0].placed(at)])
-        assert desk.ask(made) == UNKNOWN_STATE
+        said("unknown", desk.ask(made))
 
 
 def test_a_true_state_with_another_log_index_is_unknown(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from app.blobs.sizes import CONTENT_SIZE, LENGTH_MAX, size_class
 from states.crypto.hashes import hkdf, hmac_sha256
 from states.crypto.merkle import root_of
 from states.errors import OverLimit
+from tests.attack.bad_input import said
 
 KEY = sha256(b"data key").digest()
 OTHER_KEY = sha256(b"another data key").digest()
@@ -149,6 +150,7 @@ def test_a_blob_cut_between_chunks_is_truncated() -> None:
     with pytest.raises(errors.BlobTruncated) as refusal:
         list(stream)
     assert refusal.value.index == 3
+    said("truncated", refusal.value)
 
 
 def test_a_blob_cut_inside_a_chunk_is_truncated() -> None:

@@ -12,6 +12,7 @@ from app.blobs.folder import FolderBlobStore
 from app.blobs.memory import MemoryBlobStore
 from app.blobs.store import BlobStore
 from states.errors import MalformedBytes, OverLimit
+from tests.attack.bad_input import said
 
 Damage = Callable[[str, Callable[[bytes], bytes]], None]
 
@@ -155,6 +156,7 @@ def test_a_damaged_blob_is_never_served(
     with pytest.raises(BlobDamaged) as alarm:
         served.extend(kept.store.stream(cid))
     assert alarm.value.cid == cid
+    said("blob", alarm.value)
     assert data.startswith(b"".join(served))
 
 

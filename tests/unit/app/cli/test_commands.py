@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Protocol
@@ -10,8 +11,11 @@ import pytest
 
 from app.cli.application import main
 from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, make_network
-from app.node_folder import clock
+from app.node_folder import Opening, clock
+from app.notary_node import NotaryNode
+from app.storage.database import LogDamaged
 from states.encoding import encode
+from tests.attack.bad_input import said
 from tests.unit.states.proof_world import TRUST, Story
 
 PASSWORD = "a password for one test"
@@ -56,7 +60,7 @@ def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
     assert code == 0
     for name in (
         "node", "notary", "network", "ingest", "verify", "backup", "restore", "schema", "users",
-        "practitioners", "patients", "audit", "health", "demo", "bench", "Exit codes",
+        "practitioners", "patients", "audit", "audit-log", "health", "demo", "bench", "Exit codes",
     ):  # fmt: skip
         assert name in out
 
@@ -284,3 +288,36 @@ def test_ingest_without_a_node_or_a_token_says_so(
     assert run("ingest", *place, "--user", "reed")[0] == 3
     (tmp_path / "map.json").write_text("[1]")
     assert run("ingest", *place, "--user", "reed")[0] == 2
+
+
+@pytest.mark.parametrize("data", [bytes(4_096), b"SQLite format 3\0" + bytes(500), b""])
+def test_a_node_whose_vault_is_damaged_names_the_file_and_what_to_do(
+    run: Run, network: DemoNetwork, tmp_path: Path, data: bytes
+) -> None:
+    folder = tmp_path / "mercy"
+    shutil.copytree(network.member("mercy").folder, folder)
+    vault = folder / "data" / "node.db"
+    vault.parent.mkdir(mode=0o700, exist_ok=True)
+    vault.write_bytes(data)
+    code, _, told = run("node", folder)
+    assert code == 2
+    assert str(vault) in told
+    assert "carecord restore" in told
+    assert vault.read_bytes() == data
+
+
+def test_a_notary_whose_log_is_damaged_names_the_file_and_what_to_do(
+    run: Run, network: DemoNetwork, tmp_path: Path
+) -> None:
+    folder = tmp_path / "notary"
+    shutil.copytree(network.notary.folder, folder)
+    log = folder / "data" / "log.db"
+    log.parent.mkdir(mode=0o700, exist_ok=True)
+    log.write_bytes(bytes(4_096))
+    code, _, told = run("notary", folder)
+    assert code == 2
+    assert str(log) in told
+    assert "carecord audit" in told
+    with pytest.raises(LogDamaged) as refused:
+        NotaryNode(Opening(folder, network.network, DEMO_PASSPHRASE))
+    said("altered log", refused.value)

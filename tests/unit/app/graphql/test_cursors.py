@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from app.graphql.connections import Pager
 from app.graphql.cursors import (
-    CURSOR_CHARS_MAX,
     KEY_BYTES,
     Cursors,
     Page,
@@ -18,7 +17,7 @@ from app.graphql.cursors import (
     page_of,
 )
 from app.graphql.errors import ApiError, ErrorCode
-from app.graphql.limits import ServiceLimits
+from app.graphql.limits import CURSOR_CHARS_MAX, ServiceLimits
 from tests.unit.app.graphql.shell_world import CountingEntropy
 
 ENTROPY = CountingEntropy()

@@ -6,6 +6,7 @@ from graphql import get_introspection_query, parse
 from app.graphql.engine import Ask, Refused
 from app.graphql.errors import ApiError, ErrorCode
 from app.graphql.limits import ServiceLimits, check_document
+from tests.attack.bad_input import said
 from tests.unit.app.graphql.shell_world import a_caller, an_engine
 
 
@@ -51,6 +52,7 @@ def test_shape_is_refused_from_the_first_one_too_many(make: object, what: str) -
         check_document(parse(make(5)), LIMITS)
     assert refused.value.code is ErrorCode.LIMIT_EXCEEDED
     assert refused.value.details == {"limit": what, "allowed": 4, "found": 5}
+    said("abuse", refused.value)
 
 
 def test_fragments_multiply_aliases_wherever_they_are_spread() -> None:

@@ -11,7 +11,8 @@ from app.auth.sessions import Role
 from app.blobs.sizes import size_class
 from app.fhir.resource import read_resource
 from app.gate import Opened
-from app.graphql.schema.content import BLOB_SIZE_MAX, CONTENT_BYTES_MAX, shown
+from app.graphql.limits import CONTENT_BYTES_MAX
+from app.graphql.schema.content import BLOB_SIZE_MAX, shown
 from app.graphql.schema.context import ApiContext
 from flows.subjects.record import PublishRecords
 from states.subjects.content import Content

@@ -24,6 +24,7 @@ from tests.unit.app.graphql_schema.test_what_ended import (
     cut_off,
     dead,
     read_until,
+    restored,
     withdraw,
 )
 from tests.unit.app.graphql_schema.test_who_sees_what import SEEN
@@ -165,6 +166,7 @@ STATES: dict[str, Callable[[GraphVillage], object]] = {
     "expired": consent_over,
     "cut off": cut_off,
     "not alive": dead,
+    "restored": restored,
 }
 
 
@@ -241,7 +243,8 @@ def test_the_gate_opens_to_a_patient_what_is_listed_to_her_and_to_nobody_else(st
 @pytest.mark.parametrize(
     ("state", "mora", "reed"),
     [("as told", 2, 2), ("revoked", 2, 0), ("restricted", 0, 0), ("withdrawn", 2, 0),
-     ("out of time", 2, 0), ("expired", 2, 0), ("cut off", 2, 0), ("not alive", 2, 0)],
+     ("out of time", 2, 0), ("expired", 2, 0), ("cut off", 2, 0), ("not alive", 2, 0),
+     ("restored", 2, 0)],
 )  # fmt: skip
 def test_each_state_changes_what_the_gate_opens(state: str, mora: int, reed: int) -> None:
     """Else the comparison would compare nothing with nothing."""

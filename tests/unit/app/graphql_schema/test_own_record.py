@@ -7,8 +7,9 @@ import pytest
 
 from app.auth.sessions import Role
 from app.blobs.sizes import size_class
+from app.graphql.limits import CONTENT_BYTES_MAX
 from app.graphql.schema import content
-from app.graphql.schema.content import BLOB_SIZE_MAX, CONTENT_BYTES_MAX
+from app.graphql.schema.content import BLOB_SIZE_MAX
 from tests.unit.app.graphql_schema.graph_world import (
     ADA_HERSELF,
     DR_MORA,

@@ -50,9 +50,15 @@ def dead(world: GraphVillage) -> None:
     """The notary's newest word is that the consent does not live."""
     node = world.village.nodes["Riverside"]
     node.db.execute(
-        "INSERT OR REPLACE INTO liveness (tx, idx, at, live, statement)"
-        " SELECT consent_tx, consent_idx, at, 0, x'' FROM disclosure"
+        "INSERT OR REPLACE INTO liveness (tx, idx, at, heard, live, statement)"
+        " SELECT consent_tx, consent_idx, at, at, 0, x'' FROM disclosure"
     )
+
+
+def restored(world: GraphVillage) -> None:
+    """The recipient was, and no custodian has answered yet."""
+    node = world.village.nodes["Riverside"]
+    node.db.execute("INSERT INTO unconfirmed SELECT DISTINCT custodian, x'' FROM disclosure")
 
 
 ENDS: tuple[End, ...] = (
@@ -62,6 +68,7 @@ ENDS: tuple[End, ...] = (
     consent_over,
     cut_off,
     dead,
+    restored,
 )
 
 
@@ -133,8 +140,8 @@ def test_until_its_lease_runs_out_a_recipient_lists_and_a_newer_word_prolongs_it
     world.village.clock.now += 1
     assert disclosures(world, DR_REED) == []
     node.db.execute(
-        "INSERT OR REPLACE INTO liveness (tx, idx, at, live, statement)"
-        " SELECT consent_tx, consent_idx, at + 1, 1, x'' FROM disclosure"
+        "INSERT OR REPLACE INTO liveness (tx, idx, at, heard, live, statement)"
+        " SELECT consent_tx, consent_idx, at + 1, at + 1, 1, x'' FROM disclosure"
     )
     assert len(items(world, DR_REED)) == 2
     world.village.clock.now += 1

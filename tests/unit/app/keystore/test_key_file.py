@@ -30,6 +30,7 @@ from app.keystore.memory import SeededEntropy
 from app.keystore.sealed_file import COST, KdfCost, new_seal
 from app.keystore.secrets import new_secrets
 from states.encoding import encode
+from tests.attack.bad_input import said
 
 CHEAP = KdfCost(memory_kib=128, iterations=1, lanes=1)
 PASSPHRASE = "correct horse battery staple"
@@ -49,8 +50,9 @@ def reopened(folder: Path, passphrase: str = PASSPHRASE) -> FileKeyStore:
 
 def test_another_passphrase_is_told_from_a_damaged_file(tmp_path: Path) -> None:
     created(tmp_path)
-    with pytest.raises(WrongPassphrase):
+    with pytest.raises(WrongPassphrase) as refused:
         reopened(tmp_path, PASSPHRASE + " ")
+    said("passphrase", refused.value)
 
 
 @pytest.mark.parametrize("passphrase", ["", "x" * 1_025])

@@ -35,6 +35,7 @@ from states.parameters import (
     open_parameters,
     parameters_id,
 )
+from tests.attack.bad_input import said
 from tests.unit.app.network.towns import (
     DAY,
     FIRST,
@@ -227,8 +228,9 @@ def test_an_entry_needs_the_member_and_an_operator(tmp_path: Path) -> None:
 
 def test_an_entry_of_another_network_is_refused(tmp_path: Path) -> None:
     known = founded_map(tmp_path)
-    with pytest.raises(InvalidSignature):
+    with pytest.raises(InvalidSignature) as refused:
         known.take_member(_signed(msgspec.structs.replace(MERCY.entry, network=bytes(32))))
+    said("other network", refused.value)
 
 
 def test_no_entry_comes_before_the_parameters(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from app.node_file import NODE_FILE
 from app.node_folder import Opening, clock
 from app.web.node_app import MemberProcess
 from app.web.notary_app import NotaryProcess
+from app.witness import FORKED, Distrust
 
 
 def _free_port() -> int:
@@ -102,7 +103,31 @@ def test_readiness_says_which_condition_fails(network: DemoNetwork) -> None:
     }
 
 
+def test_a_member_whose_notary_contradicted_itself_is_not_ready_and_says_so(
+    network: DemoNetwork,
+) -> None:
+    """Also after a restart, and to whoever watches numbers."""
+
+    async def ask() -> tuple[bytes, bytes]:
+        member = _member(network)
+        try:
+            (witness,) = member.node.assembly.witnesses.all()
+            witness.convict(Distrust(FORKED, "a note", "another"))
+        finally:
+            await member.stop()
+        member = _member(network)
+        try:
+            return (await _get(member.app, "/ready"))[1], (await _get(member.app, "/metrics"))[1]
+        finally:
+            await member.stop()
+
+    ready, numbers = asyncio.run(ask())
+    assert msgspec.json.decode(ready)["checks"]["notary-log"] is False
+    assert b"\ncarecord_notaries_distrusted 1.0" in numbers
+
+
 MEMBER_NUMBERS = (
+    "carecord_notaries_distrusted",
     'carecord_flows{status="running"}',
     'carecord_flows_ended_total{status="done"}',
     "carecord_turn_seconds_count",

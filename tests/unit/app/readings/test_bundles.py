@@ -96,7 +96,7 @@ def db() -> Connection:
         add(db, DisclosureRow, tx=DISCLOSURE, custodian=MERCY, recipient=RIVERSIDE, agent=AGENT,
             patient="ada", consent_tx=CONSENT, consent_idx=0, person=DR_REED, shown_as="Dr A. Reed",
             role="clinician", purpose="TREAT", release_by=NOW, read_until=NOW + DAY, items=2, at=NOW,
-            created_seq=1, released=0)  # fmt: skip
+            since=NOW, created_seq=1, released=0)  # fmt: skip
         add(db, RecordRow, tx=RECORD, idx=0, custodian=MERCY, patient="ada", version=1,
             commitment=seeded("result"), blob="b", size_class=4_096, content=b"", category="laboratory",
             kind="Observation", day=None, key=None, length=None, resource_id=None, withheld=None, created_seq=1,

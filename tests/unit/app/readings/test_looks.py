@@ -184,7 +184,7 @@ def database() -> Connection:
         add(db, DisclosureRow, tx=DISCLOSED, custodian=MERCY, recipient=RIVERSIDE, agent=AGENT,
             patient=ADA, consent_tx=bytes(32), consent_idx=0, person=DR_REED, shown_as="Dr A. Reed",
             role="clinician", purpose="TREAT", release_by=NOON, read_until=NOON + 5 * DAY_MS, items=1,
-            at=NOON - 1, created_seq=1, released=NOON)  # fmt: skip
+            at=NOON - 1, since=NOON - 1, created_seq=1, released=NOON)  # fmt: skip
         add(db, DisclosureItemRow, tx=DISCLOSED, item=0, commitment=COMMITMENT, blob="b", size_class=4_096,
             version=1, content=content, category="laboratory", wrapped=None, epoch=None,
             withdrawn_at=None, superseded=None, unannounced=0)  # fmt: skip

@@ -10,13 +10,25 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from app.graphql.limits import ServiceLimits
-from app.web.listening import HEADER_BYTES_MAX, PatientOnlySoLong, listening
+from app.web.listening import PatientOnlySoLong, listening, patient
 
 WAIT_S = 0.3
 
 
+LIMITS = ServiceLimits()
+
+
 class Impatient(PatientOnlySoLong):
     header_s_max = WAIT_S
+    header_bytes_max = LIMITS.header_bytes_max
+
+
+def test_what_is_published_to_clients_is_what_rules() -> None:
+    limits = ServiceLimits(connections_max=7, header_seconds_max=3, header_bytes_max=5)
+    config = listening(greet, limits, "127.0.0.1", 0)
+    assert config.limit_concurrency == 7
+    protocol = patient(limits)
+    assert (protocol.header_s_max, protocol.header_bytes_max) == (3, 5)
 
 
 async def greet(scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +114,7 @@ def test_headers_without_end_are_cut_off_by_size() -> None:
     async def flood() -> None:
         async with connected() as (reader, writer):
             begun = time.monotonic()
-            writer.write(b"GET / HTTP/1.1\r\nX: " + b"y" * (HEADER_BYTES_MAX + 1))
+            writer.write(b"GET / HTTP/1.1\r\nX: " + b"y" * (LIMITS.header_bytes_max + 1))
             assert await ended(reader)
             assert time.monotonic() - begun < WAIT_S
 
