@@ -574,6 +574,25 @@ def test_a_line_that_came_before_she_was_known_there_is_hers_with_what_it_is_abo
     assert open_ == 0
 
 
+def test_a_line_that_came_before_its_record_says_what_it_is_about_when_that_has_come() -> None:
+    """As to an agent that was restored, and is told of a reading before it has the publication again."""
+    network = Network()
+    row = network.there.execute("SELECT * FROM record").fetchone()
+    network.there.execute("DELETE FROM record")
+    network.read(OF_ADA, OWN_COMMITMENT)
+    network.read(OF_ADA, seeded("never published"))
+    network.report()
+    looks = network.looks.who_looked(network.there, ADA)
+    assert [look.items for look in looks] == [(None,), (None,)]
+    assert network.alarms() == [Alarm.BEYOND, Alarm.BEYOND]
+    network.there.execute(f"INSERT INTO record VALUES ({','.join('?' * len(row))})", row)
+    network.read(OF_DISCLOSURE)
+    network.report()
+    looks = network.looks.who_looked(network.there, ADA)
+    assert [look.items for look in reversed(looks)][:2] == [(RESULT,), (None,)]
+    assert network.alarms() == [Alarm.BEYOND], "of what was never published"
+
+
 def test_a_line_that_comes_after_its_log_was_restored_to_before_it_is_lost_there() -> None:
     network = Network()
     pen = Pen(network)
