@@ -31,6 +31,7 @@ def judge(world: "World") -> None:
     _everywhere(world)
     _agreement(world)
     _withdrawn(world)
+    world.oracle.openings.judge()
 
 
 def _liveness(world: "World", node: SimNode) -> None:
@@ -141,6 +142,8 @@ def _canaries(world: "World", node: SimNode) -> None:
         "DELETE FROM flow_part WHERE flow IN (SELECT id FROM flow WHERE peer = ?)", (stranger,)
     )
     node.disk.execute("DELETE FROM flow WHERE peer = ?", (stranger,))
+    for table in ("look", "look_alarm"):  # its forged reports are evidence against it
+        node.disk.execute(f"DELETE FROM {table} WHERE organisation = ?", (stranger,))
     # SQLite overwrites what it deletes, and not the copies that stay behind in a page whose cells it had moved. Only
     # the stranger's can be among them unnoticed: what the others send is searched on its way.
     node.disk.execute("VACUUM")
