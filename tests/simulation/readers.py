@@ -197,9 +197,11 @@ class Readers:
         self._reporting.discard(node.name)
         if node.assembly is None:
             return  # it reports when it starts
-        due = node.assembly.reports.report_due(node.disk)
-        if due is not None:
-            self._world.launch(node, *due)
+        # Not by World.launch, which begins it later where a node is dead: what was due may be restored away by then.
+        node.fate = self._world.fate_of_start()
+        self._world.guard(node, node.assembly.report_readings)
+        node.fate = None
+        self._world.wake(node)
 
     def report_heads(self, node: SimNode) -> None:
         if node.assembly is not None:
