@@ -200,6 +200,8 @@ class ReportedChain:
         known = self.known()
         if not known.digest and known.number == head.number:
             known = ChainHead(head.number, head.digest)
+        if self._was_overtaken(head):
+            known = ChainHead(head.number, head.digest)
         try:
             check_head(known, head)
         except ReadingsMissing as missing:
@@ -207,6 +209,13 @@ class ReportedChain:
         except ReadingContradicted as contradicted:
             self.alarm(Alarm.CONTRADICTED, evidence, contradicted.number)
         self.db.execute(text.SET_HEAD_AT, self._which | {"seen": head.at})
+
+    def _was_overtaken(self, head: DailyHead) -> bool:
+        """Whether lines that were only written after a head came before it: letters do not keep an order."""
+        seen = {"number": head.number, "epoch": self.epoch, "kept": after_of(self.restored)}
+        (behind,) = self.db.execute(text.BEGINS_BEHIND, self._key | seen).fetchone()
+        last = [digest for digest, _ in self._lines(head.number)]
+        return behind is not None and behind >= head.at and head.digest in (last or [head.digest])
 
     def link(self, reading: VerifiedReading, evidence: bytes) -> bool:
         """Place a new reading in its pinned chain; return whether it fits. What does not raises an alarm."""

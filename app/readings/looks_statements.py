@@ -53,6 +53,14 @@ GET_LOOK = sql(
     )
     .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
 )
+BEGINS_BEHIND = sql(
+    select(func.min(_LOOK.c.at)).where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.number > bindparam("number"),
+        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
+    )
+)
 GET_EVIDENCE = sql(
     select(_LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof, _LOOK.c.patient, _LOOK.c.mark).where(
         _THIS_LINE

@@ -423,6 +423,27 @@ def test_a_head_that_names_an_unreported_entry_or_forgets_one_is_an_alarm() -> N
     assert network.all_alarms()[-1] == "FORGED"
 
 
+def test_a_head_that_later_lines_have_overtaken_denies_nothing() -> None:
+    """Letters are taken in any order: the day's head was signed before the line that came first."""
+    network = Network()
+    network.read()
+    network.report()
+    signer = HandleSigner(network.keys, NodeKey.READING_LOG)
+    chain, first = network.there.execute("SELECT chain, digest FROM look").fetchone()
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 1, first, 1, NOON + 1, None)
+    network.clock.now += 2
+    network.read()
+    network.report()
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
+    assert (network.lines(), network.alarms()) == ([2, 1], [])
+    for denied in (
+        but(head, digest=seeded("another entry"), at=NOON + 2),
+        but(head, at=NOON + 3),  # the second line was written by then
+    ):
+        network.tell(ToldHead(None, DISCLOSED, sign_head(signer, denied)))
+    assert network.alarms() == [Alarm.CONTRADICTED, Alarm.CONTRADICTED]
+
+
 def test_a_head_of_a_day_to_come_speaks_for_nothing_and_is_an_alarm() -> None:
     """Else one would end all alarms about silence, and later heads would count as older."""
     network = Network()
