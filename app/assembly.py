@@ -57,6 +57,8 @@ from states.parameters import Directory, ParametersHistory
 from states.state import StateRef, TransactionId
 from states.verifier import NOTARY, Verifier
 
+REPORT_AGAIN_MS = 600_000  # before what could not be reported is tried again
+
 
 class MemberMap(Directory, Members, Protocol):
     """The network map: who signs for a party, and its newest entry."""
@@ -191,9 +193,13 @@ class Assembly:
     def report_readings(self) -> bool:
         """Start telling agents of readings that they have not heard of, and say whether there were any; each second."""
         due = self.reports.report_due(self.db)
-        if due is not None:
-            self.engine.start(*due)
-        return due is not None
+        if due is None:
+            return False
+        flow, key = due
+        if self._has_ended(self.engine.start(flow, key)):
+            # It failed or was killed: by its key nothing that came since would be told before the day's heads.
+            self.engine.start(flow, f"{key}/{self.given.clock() // REPORT_AGAIN_MS}")
+        return True
 
     def report_heads(self) -> None:
         """Start telling agents how far their chains go; once a day, also when nobody read."""

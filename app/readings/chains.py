@@ -31,6 +31,7 @@ from states.reading import (
 EPOCHS_MAX = 64  # restores that an organisation may tell of in one chain
 CONFLICTS_MAX = 256  # lines of one organisation about one patient that contradict others
 ALARMS_MAX = 1_024  # open alarms about one organisation and one patient
+UNANNOUNCED = "A record was read that this organisation never announced to you."
 
 
 class Alarm(StrEnum):
@@ -307,6 +308,26 @@ class ReportedChain:
         self, entry: ReadingEntry, digest: bytes, reported: ReportedReading, about: Concerned
     ) -> None:
         """Keep what a line is about, and raise an alarm where that goes beyond what was announced."""
+        known = self._know(entry, digest, reported, about)
+        if about.patient is None:
+            return
+        if not known:
+            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=UNANNOUNCED)
+        if about.beyond:
+            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=about.beyond)
+
+    def concern_again(
+        self, entry: ReadingEntry, digest: bytes, reported: ReportedReading, about: Concerned
+    ) -> None:
+        """Keep what a line is about that did not say it before; settle the alarm if it was all announced."""
+        if self._know(entry, digest, reported, about):
+            line = {"said": UNANNOUNCED, "line": encode(reported), "settled": self.now}
+            self.db.execute(text.SETTLE_BEYOND, self._which_chain | line)
+
+    def _know(
+        self, entry: ReadingEntry, digest: bytes, reported: ReportedReading, about: Concerned
+    ) -> bool:
+        """Keep which records a line is about; return whether all of them are known."""
         line = self._line(entry, digest)
         known = {item_hash(reported.salt, each[0]): each for each in about.items}
         found = [known.get(item, (None, None)) for item in entry.items]
@@ -315,13 +336,7 @@ class ReportedChain:
             for at, each in enumerate(found)
         ]
         self.db.executemany(text.PUT_ITEM, rows)
-        if about.patient is None:
-            return
-        if any(each[0] is None for each in found):
-            words = "A record was read that this organisation never announced to you."
-            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=words)
-        if about.beyond:
-            self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=about.beyond)
+        return all(each[0] is not None for each in found)
 
     def _mark(self, entry: ReadingEntry, *, fits: bool) -> str | None:
         if not fits:

@@ -50,13 +50,34 @@ class Concerns:
             beyond = _beyond(entry, person=row[3], purpose=row[4], read_until=row[5])
         return Concerned(subject, patient, beyond, items)
 
-    def match(self, db: Connection, now: int) -> None:
-        """Give the lines that were reported before their subject was known to the patients whose they are."""
+    def match(self, db: Connection, now: int, peer: Party | None = None) -> None:
+        """Give the lines that were reported before their subject was known to the patients whose they are.
+
+        And let those that were reported before their records were known say which these are: an agent that was
+        restored may hear of a reading before it has back what was read. Of one organisation's lines only where `peer`
+        is given, so that nobody's lines of records that there are not keep others' waiting for long.
+        """
         asked = {"me": self.me, "most": MATCHED_MAX}
         for organisation, subject, body, salt, proof in db.execute(
             text.UNMATCHED, asked
         ).fetchall():
             self._match(db, now, Party(organisation), subject, ReportedReading(body, salt, proof))
+        known = text.OF_UNKNOWN if peer is None else text.OF_UNKNOWN_BY
+        for organisation, subject, body, salt, proof in db.execute(
+            known, asked | {"who": peer}
+        ).fetchall():
+            reported = ReportedReading(body, salt, proof)
+            self._know(db, now, Party(organisation), subject, reported)
+
+    def _know(
+        self, db: Connection, now: int, peer: Party, subject: bytes, reported: ReportedReading
+    ) -> None:
+        entry, digest = READING.decode(reported.body), entry_digest(reported.salt, reported.body)
+        about = self.of(db, peer, entry, subject)
+        if about.patient is None:
+            return
+        place = ReportedChain(db, now, peer, entry.chain, about.patient, entry.restored)
+        place.concern_again(entry, digest, reported, about)
 
     def _match(
         self, db: Connection, now: int, peer: Party, subject: bytes, reported: ReportedReading

@@ -179,7 +179,7 @@ class Looks:
         member = self._members.latest(peer)
         if member is None:
             raise UnknownParty(peer)
-        self._concerns.match(step.unit, step.now)
+        self._concerns.match(step.unit, step.now, peer)
         for told in batch.readings:
             self._keep_reading(step, member, told)
         for head in batch.heads:

@@ -274,6 +274,36 @@ SETTLE_UNKNOWN = sql(
     )
     .values(settled_at=bindparam("settled"))
 )
+_OF_UNKNOWN = (
+    select(_LOOK.c.organisation, _LOOK.c.subject, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
+    .join(
+        _ITEM,
+        (_ITEM.c.organisation == _LOOK.c.organisation)
+        & (_ITEM.c.chain == _LOOK.c.chain)
+        & (_ITEM.c.number == _LOOK.c.number)
+        & (_ITEM.c.digest == _LOOK.c.digest),
+    )
+    .where(_ITEM.c.commitment.is_(None), _LOOK.c.patient.is_not(None))
+    .distinct()
+    .limit(bindparam("most"))
+)
+OF_UNKNOWN = sql(_OF_UNKNOWN)
+# Not the column itself: by it SQLite would go through all items of the organisation, and not the few unknown ones.
+OF_UNKNOWN_BY = sql(
+    _OF_UNKNOWN.where(_ITEM.c.organisation.concat(literal_column("''")) == bindparam("who"))
+)
+SETTLE_BEYOND = sql(
+    update(_ALARM)
+    .where(
+        _ALARM.c.organisation == bindparam("who"),
+        _ALARM.c.chain == bindparam("which"),
+        _ALARM.c.kind == literal_column("'BEYOND'"),
+        _ALARM.c.words == bindparam("said"),
+        _ALARM.c.evidence == bindparam("line"),
+        _ALARM.c.settled_at.is_(None),
+    )
+    .values(settled_at=bindparam("settled"))
+)
 
 GET_DISCLOSURE = sql(
     select(

@@ -118,7 +118,10 @@ class LookItemRow(SQLModel, table=True):
     """What a line is about: the record's commitment, or None where the agent knows no such record."""
 
     __tablename__ = "look_item"
-    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("look_item_unknown", "organisation", sqlite_where=text("commitment IS NULL")),
+        {"sqlite_with_rowid": False},
+    )
 
     organisation: str = Field(primary_key=True)
     chain: bytes = Field(primary_key=True)

@@ -1,8 +1,12 @@
 """Marks in records and names, and who may ever hold each: whatever is overheard or kept is searched for them."""
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
+from app.demo.scan import Canary, Scanner
 from tests.simulation.observer import Violation
 
 _MARK = re.compile(rb"CANARY[0-9A-F]{8}")
@@ -29,3 +33,17 @@ class Canaries:
         for mark in set(_MARK.findall(data)):
             if name not in self._may.get(mark, ()):
                 raise Violation("no canary outside", f"{mark.decode()} is {where} {name}")
+
+    def search_every_form(self, where: str, name: str, files: Iterable[bytes]) -> None:
+        """Search whole files for marks as the scan of the demonstration does: encoded, compressed and hashed, too.
+
+        It takes long: so not of every seed.
+        """
+        strange = [mark for mark, may in self._may.items() if name not in may]
+        scanner = Scanner(Canary(mark.decode(), mark) for mark in strange)
+        with TemporaryDirectory() as folder:
+            for number, data in enumerate(files):
+                (Path(folder) / str(number)).write_bytes(data)
+            for found in scanner.scan(Path(folder)):
+                what = f"{found.canary} ({found.form}) is {where} {name}"
+                raise Violation("no canary outside", what)

@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 from flows.store import Status
+from tests.simulation.faults import Fault
 from tests.simulation.node import SimNode
 from tests.simulation.observer import Violation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+EVERY_FORM_EVERY = 25  # seeds
 
 _UNENDED = "SELECT id, tag, status, why, peer FROM flow WHERE status < 4 ORDER BY created, id"
 _LETTERS = "SELECT count(*) FROM flow_outbox WHERE peer <> ?"
@@ -31,6 +34,7 @@ def judge(world: "World") -> None:
     _everywhere(world)
     _agreement(world)
     _withdrawn(world)
+    world.oracle.openings.judge()
 
 
 def _liveness(world: "World", node: SimNode) -> None:
@@ -134,6 +138,9 @@ def _withdrawn(world: "World") -> None:
 
 
 def _canaries(world: "World", node: SimNode) -> None:
+    search = world.oracle.canaries.search
+    if Fault.MALLORY not in world.swarm.rates:
+        search("on the disk of", node.name, node.disk.serialize())
     stranger = str(
         world.stranger.party
     )  # it knows all, and may tell anybody: what it sent is no leak of ours
@@ -141,10 +148,15 @@ def _canaries(world: "World", node: SimNode) -> None:
         "DELETE FROM flow_part WHERE flow IN (SELECT id FROM flow WHERE peer = ?)", (stranger,)
     )
     node.disk.execute("DELETE FROM flow WHERE peer = ?", (stranger,))
+    for table in ("look", "look_alarm"):  # its forged reports are evidence against it
+        node.disk.execute(f"DELETE FROM {table} WHERE organisation = ?", (stranger,))
     # SQLite overwrites what it deletes, and not the copies that stay behind in a page whose cells it had moved. Only
     # the stranger's can be among them unnoticed: what the others send is searched on its way.
     node.disk.execute("VACUUM")
-    world.oracle.canaries.search("on the disk of", node.name, node.disk.serialize())
-    for cid in node.blobs.cids():
-        for chunk in node.blobs.stream(cid):
-            world.oracle.canaries.search("among the blobs of", node.name, chunk)
+    disk = node.disk.serialize()
+    search("on the disk of", node.name, disk)
+    blobs = [b"".join(node.blobs.stream(cid)) for cid in node.blobs.cids()]
+    for blob in blobs:
+        search("among the blobs of", node.name, blob)
+    if world.seed % EVERY_FORM_EVERY == 0:
+        world.oracle.canaries.search_every_form("in what is kept of", node.name, (disk, *blobs))

@@ -12,13 +12,20 @@ from flows.envelope import OPENING, Kind
 from flows.execution import Execution
 from flows.flow import Operation, Receive, Received
 from flows.journal import Answered
+from flows.notices import Notice, Withdrawn
 from flows.services import Held, HoldProposal
 from flows.step import Handlers, StepContext
 from flows.store import JournalRow
 from flows.subjects.blob import Release, ReleaseKeys
+from flows.subjects.confirmation import EndConfirmation, HeedAgain
+from flows.subjects.notice import TakeNotice
 from flows.subjects.record import RECORD, MakeIntroduction
+from flows.subjects.statement import HeedSigned
 from states.errors import LedgerError
-from states.state import StateRef
+from states.groups import Group
+from states.signed import HELD_OR_PROVEN
+from states.state import STATE_REF, StateRef
+from states.tearoff import open_tearoff
 
 _received = msgspec.msgpack.Decoder(Received).decode
 
@@ -79,8 +86,23 @@ class SignedFor:
     at: int
 
 
-Judged = Released | Introduced | SignedFor
-"""What an oracle judges when it is durable."""
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A node was told what may not be read any more: items of disclosures (by commitment), or all on a consent."""
+
+    items: tuple[tuple[bytes, bytes], ...] = ()
+    consents: tuple[StateRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A restored node has been told by a custodian, once more, all that may not be read any more."""
+
+    custodian: str
+
+
+Judged = Released | Introduced | SignedFor | Closed | Confirmed
+"""What an oracle judges, or must know of, when it is durable."""
 
 
 @dataclass(slots=True)
@@ -150,7 +172,7 @@ class Observer:
             match event:
                 case Wrote():
                     self._keep(event)
-                case Released() | Introduced() | SignedFor():
+                case Released() | Introduced() | SignedFor() | Closed() | Confirmed():
                     self.judge(event)
                 case ("outbox", row):
                     self._post.add(self.me, row)
@@ -244,22 +266,51 @@ def _observed_answer(
     self: Handlers[object], step: StepContext[object], request: Operation
 ) -> msgspec.Struct:
     result = _answer(self, step, request)
-    judged = _judged(request, result, step.now)
+    judged = _judged(step, request, result)
     if judged is not None and _Present.observer is not None:
         _Present.observer.note(judged)
     return result
 
 
-def _judged(request: Operation, result: msgspec.Struct, now: int) -> Judged | None:
-    """Return what an oracle judges of what a handler has done."""
+def _judged(step: StepContext[object], request: Operation, result: msgspec.Struct) -> Judged | None:
+    """Return what an oracle judges of what a handler has done, or must know of."""
+    judged: Judged | None = None
     if isinstance(request, ReleaseKeys) and isinstance(result, Release):
         released = result.outcome == "released"
-        return Released(request.tx, request.peer) if released else None
-    if isinstance(request, MakeIntroduction):
-        return Introduced(request.record, request.custodian, request.to, now)
-    if isinstance(request, HoldProposal) and isinstance(result, Held):
-        return SignedFor(result.tx, request.peer, now) if request.purpose == RECORD else None
-    return None
+        judged = Released(request.tx, request.peer) if released else None
+    elif isinstance(request, MakeIntroduction):
+        judged = Introduced(request.record, request.custodian, request.to, step.now)
+    elif isinstance(request, HoldProposal) and isinstance(result, Held):
+        signed = SignedFor(result.tx, request.peer, step.now)
+        judged = signed if request.purpose == RECORD else None
+    elif isinstance(request, EndConfirmation):
+        judged = Confirmed(request.custodian)
+    elif isinstance(request, HeedSigned):
+        judged = Closed(consents=_consumed(step, request.part))
+    elif isinstance(request, TakeNotice):
+        judged = Closed(_named((request.notice,)))
+    elif isinstance(request, HeedAgain):
+        judged = Closed(_named(request.notices))
+    return judged
+
+
+def _named(said: tuple[Notice, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the items that notices withdraw."""
+    return tuple(
+        (bytes(each.disclosure), commitment)
+        for each in said
+        if isinstance(each, Withdrawn)
+        for commitment in each.commitments
+    )
+
+
+def _consumed(step: StepContext[object], part: bytes) -> tuple[StateRef, ...]:
+    """Return what a signed transaction that lies in a part consumes."""
+    brought = step.read_part(part)
+    assert brought, "it was verified"
+    signed = HELD_OR_PROVEN.decode(brought)
+    inputs = open_tearoff(signed.tearoff).components(Group.INPUTS)
+    return tuple(STATE_REF.decode(component) for _, component in inputs)
 
 
 @contextmanager

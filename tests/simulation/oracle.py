@@ -22,7 +22,16 @@ from states.subjects.terms import SubjectAt
 from states.tearoff import TEAROFF, FilteredTransaction, open_tearoff
 from tests.simulation.canaries import Canaries
 from tests.simulation.node import SimNode
-from tests.simulation.observer import Introduced, Judged, Released, SignedFor, Violation
+from tests.simulation.observer import (
+    Closed,
+    Confirmed,
+    Introduced,
+    Judged,
+    Released,
+    SignedFor,
+    Violation,
+)
+from tests.simulation.openings import Openings
 from tests.simulation.permits import Permits
 
 if TYPE_CHECKING:
@@ -65,6 +74,7 @@ class Oracle:
         self._receipts = ReceiptVerifier(world.founding.log_signer.keys)
         self.canaries = Canaries(Random(f"{world.seed}/canaries"))
         self.permits = Permits()
+        self.openings = Openings(world)
         self.known: dict[bytes, Known] = {}
         self.log: list[LogEntry] = []
         self.roots: list[bytes] = [root_of(())]
@@ -107,6 +117,7 @@ class Oracle:
         inputs = tuple(STATE_REF.decode(c) for _, c in filtered.components(Group.INPUTS))
         states = [TRANSACTION_STATE.decode(c) for _, c in filtered.components(Group.OUTPUTS)]
         roles = self._roles(states)
+        self.openings.learn(tx, states, filtered)
         states += [s for ref in inputs if (s := vault.state(node.disk, ref)) is not None]
         signers = {
             party
@@ -252,6 +263,10 @@ class Oracle:
                 record = CONTRACTS.states.decode(TRANSACTION_STATE.decode(output).data)
                 assert isinstance(record, MedicalRecord), "no other proposal has this purpose"
                 self.permits.signed(record.commitment, old, str(node.me), at)
+            case Closed():
+                self.openings.closed(node, judged)
+            case Confirmed():
+                self.openings.confirmed(node, judged)
 
     def _released(self, released: Released) -> None:
         """Keys were released by a consent that lived less than the grace before, whatever its clock says."""
@@ -278,6 +293,7 @@ class Oracle:
     def restoring(self, node: SimNode) -> None:
         """What only the disk that is now lost had, nobody can bring back."""
         assert node.image is not None
+        self.openings.restoring(node)
         others = [each for each in self._world.nodes.values() if each is not node]
         gone = _transactions(node.disk) - _transactions(node.image.disk)
         self.gone.setdefault(node.name, set()).update(gone)

@@ -77,6 +77,7 @@ def _live(world: World) -> None:
         world.run_to_rest()
     world.after(0, workload.act)
     world.run_to_rest()
+    workload.readers.close_the_day()
     judge(world)
 
 

@@ -18,7 +18,7 @@ from app.storage.database import open_database, transaction
 from app.storage.flow_store import SqliteFlowStore
 from flows.recovery import Recover
 from flows.subjects.enrolment import Practitioner
-from flows.subjects.reading import BATCH_MAX
+from flows.subjects.reading import BATCH_MAX, ReportReadings
 from states.reading import contradict, verify_reading
 from states.state import StateRef, TransactionId
 from tests.simulation.neighbours import ADA, REED
@@ -327,6 +327,16 @@ def test_many_readings_come_back_page_by_page(house: House) -> None:
     assert lines_of(house) == before
     assert len(before) >= count
     assert house.kinds() == {}
+
+
+def test_readings_are_told_though_the_flow_that_was_to_tell_them_has_ended(house: House) -> None:
+    riverside = house.village.nodes["Riverside"]
+    (entries,) = riverside.db.execute("SELECT count(*) FROM reading").fetchone()
+    riverside.engine.start(ReportReadings(), f"report-readings/{entries}")
+    house.village.settle()
+    house.read("Riverside")
+    assert len(house.looks("Riverside")) == 1
+    assert not riverside.report_readings()
 
 
 def test_only_its_own_patients_readings_are_brought_to_a_peer_that_asks(house: House) -> None:

@@ -14,10 +14,8 @@ from app.subjects.record import Staged
 from flows.flow import Flow
 from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
 from flows.subjects.disclosure import MakeDisclosure, RequestDisclosure
-from flows.subjects.enrolment import (
-    FindPractitioner,
-    Practitioner,
-)
+from flows.subjects.enrolment import FindPractitioner
+from flows.subjects.patient_access import ReleaseToPatient, WithheldReason
 from flows.subjects.record import AmendRecord, PublishRecords
 from flows.subjects.restriction import LiftRestriction, Restrict
 from states.identity import PatientId
@@ -29,7 +27,9 @@ from tests.simulation.desks import Desks
 from tests.simulation.disk import DiskFull, Killed
 from tests.simulation.node import SimNode
 from tests.simulation.observer import present
+from tests.simulation.openings import Document
 from tests.simulation.passing import Passing
+from tests.simulation.readers import READER, Readers
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -41,7 +41,8 @@ CUSTODIANS = ("Mercy", "Riverside", "Northside")
 RECIPIENTS = ("Riverside", "Mercy")
 DAY = 86_400_000
 ESTRANGED_MS = 90_000
-REED = bytes(range(16))
+REED = READER
+WITHHELD_SHARE = 0.1  # of what is published
 
 _LIVE_STATEMENTS = (
     "SELECT tx, idx, custodian, grantee, patient FROM statement"
@@ -51,6 +52,10 @@ _GRANTED = "SELECT tx, idx, consumed_seq IS NULL FROM statement WHERE grantee = 
 _RECORDS = (
     "SELECT tx, idx, patient FROM record WHERE custodian = ? AND consumed_seq IS NULL"
     " AND key IS NOT NULL ORDER BY tx, idx"
+)
+_WITHHELD = (
+    "SELECT tx, idx, commitment FROM record WHERE custodian = ? AND withheld IS NOT NULL"
+    " ORDER BY tx, idx"
 )
 _ENROLMENTS = (
     "SELECT local, custodian FROM enrolment WHERE signed IS NOT NULL ORDER BY patient, custodian"
@@ -70,6 +75,7 @@ class Workload:
         self._agent = world.nodes["Agent"]
         self._desks = Desks(world, self._launch)
         self._passing = Passing(world, self._random, self._launch)
+        self.readers = Readers(world, self._launch)
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
             (4, self.publish),
@@ -83,19 +89,12 @@ class Workload:
             (5, self.transfer),
             (3, self.look_up),
             (1, self.contest),
+            (8, self.readers.read),
+            (1, self.beat),
+            (1, self.release),
         )
-        for node in world.nodes.values():
-            self._staff(node)
         for patient in self._patients:
             self._agent.resident.keys.add_patient(patient)
-
-    def _staff(self, node: SimNode) -> None:
-        if node.assembly is None or node.name not in RECIPIENTS:
-            return
-        mark = self._world.oracle.canaries.new("Mercy", "Riverside", "Northside", "Agent")
-        node.assembly.enrolments.add_practitioner(
-            node.disk, Practitioner(REED, f"Dr {mark}", "clinician")
-        )
 
     # -- the day ---------------------------------------------------------------------------------------
 
@@ -125,10 +124,14 @@ class Workload:
             *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
             *((0.4 + 0.08 * turn, partial(self._transfer_from, node)) for turn in range(6)),
             (0.5, partial(self._amend_at, node)),
+            *((at, self.release) for at in (0.45, 0.65)),
             (0.55, self.restrict),
             (0.6, self.amend_consent),
             *((0.7 + 0.1 * turn, self.lift) for turn in range(3)),
             (0.8, partial(self._amend_at, node)),
+            *((0.4 + 0.09 * turn, partial(self.readers.read_at, reader)) for turn in range(7)),
+            *((0.3 + 0.2 * turn, partial(self.readers.read_at, node)) for turn in range(3)),
+            (0.7, partial(self.readers.read_at, self._agent)),
         ]
         for share, act in acts:
             if self._random.random() < 0.8:
@@ -155,7 +158,9 @@ class Workload:
 
     # -- records ---------------------------------------------------------------------------------------
 
-    def _stage(self, node: SimNode, patient: bytes, local: str, count: int) -> bytes | None:
+    def _stage(
+        self, node: SimNode, patient: bytes, local: str, count: int, *, may_withhold: bool = False
+    ) -> bytes | None:
         assembly = node.assembly
         if assembly is None:
             return None
@@ -169,7 +174,11 @@ class Workload:
             node.blobs.put(sealing)
             sealed = sealing.sealed
             self._marks[sealed.commitment] = code, category
-            self._world.oracle.permits.patients[sealed.commitment] = self._desks.handles[local]
+            handle = self._desks.handles[local]
+            self._world.oracle.permits.patients[sealed.commitment] = handle
+            document = Document(handle, category, sealed.commitment)
+            self._world.oracle.openings.documents[body] = document
+            reason = self._withhold(sealed.commitment) if may_withhold else None
             for name, permitted in self._opened:
                 if category in permitted:
                     canaries.let(code, name)
@@ -184,6 +193,7 @@ class Workload:
                     sealed.length,
                     node.resident.keys.wrap_at_rest(key, sealed.commitment),
                     f"obs {canaries.new(node.name)}",
+                    reason,
                 )
             )
         batch = self._random.randbytes(16)
@@ -194,6 +204,21 @@ class Workload:
             return None
         return batch
 
+    def _withhold(self, commitment: bytes) -> WithheldReason | None:
+        if self._random.random() >= WITHHELD_SHARE:
+            return None
+        self._world.oracle.openings.withheld.add(commitment)
+        return "to-be-discussed"
+
+    def release(self) -> None:
+        """Let a custodian show a patient what it has withheld from her."""
+        node = self._somewhere()
+        rows = node.disk.execute(_WITHHELD, (node.me,)).fetchall()
+        if rows:
+            tx, index, commitment = self._random.choice(rows)
+            self._world.oracle.openings.withheld.discard(commitment)
+            self._launch(node, ReleaseToPatient(StateRef(TransactionId(tx), index)))
+
     def publish(self) -> None:
         self._publish_at(self._world.nodes[self._random.choice(CUSTODIANS)])
 
@@ -202,7 +227,7 @@ class Workload:
         rows = self._desks.enrolled(node, of)
         if rows:
             patient, local = self._random.choice(rows)
-            batch = self._stage(node, patient, local, self._random.randint(1, 3))
+            batch = self._stage(node, patient, local, self._random.randint(1, 3), may_withhold=True)
             if batch is not None:
                 self._launch(node, PublishRecords(batch))
 
@@ -332,6 +357,7 @@ class Workload:
             self._open_marks(node, tx)
             ref = StateRef(TransactionId(tx), index)
             self._launch(node, RequestDisclosure(ref, REED, "TREAT", ()))
+            self.readers.wait_at(node)
             if self._random.random() < 0.3:
                 self._world.after(
                     self._random.randint(200, 8_000),
@@ -356,6 +382,12 @@ class Workload:
         if not world.swarm.over and world.swarm.rates:
             late = self._random.randint(12_000, 30_000)
             world.notary.held_up[MakeDisclosure.name] = world.now + late
+
+    def beat(self) -> None:
+        """Let a node do what it does at slower beats."""
+        node = self._world.nodes[self._random.choice((*CUSTODIANS, "Agent"))]
+        beats = self.readers.report_heads, self.readers.obtain_keys, self.readers.confirm
+        self._random.choice(beats)(node)
 
     def contest(self) -> None:
         """Two people at once change the same consent: one of them only may."""

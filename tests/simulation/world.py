@@ -46,6 +46,9 @@ Line = tuple[int, tuple[object, ...]]
 class World:
     """Nodes, wire, notary, time. Everything that happens is an event; the same seed gives the same events."""
 
+    on_start: Callable[[SimNode, bool], None] = staticmethod(lambda _node, _restored: None)
+    """Told which node is back, and whether from an older image."""
+
     present: ClassVar["World | None"] = None
     """The one that runs: what a planted fault breaks out into."""
 
@@ -81,10 +84,14 @@ class World:
         self.on_result: Callable[[SimNode, TurnResult], None] = lambda _node, _result: None
         for node in self.nodes.values():
             node.observer.judge = partial(self.oracle.judge, node)
-            if Fault.SKEW in self.swarm:
-                node.skew = self.chance.choice((-240_000, -20_000, -500, 300, 20_000, 240_000))
+            self._set_clock(node)
             node.start()
         self._connect_all()
+
+    def _set_clock(self, node: SimNode) -> None:
+        if Fault.SKEW in self.swarm:
+            node.skew = self.chance.choice((-240_000, -20_000, -500, 300, 20_000, 240_000))
+            self.met[Fault.SKEW, "clock", node.name] += 1
 
     # -- time ------------------------------------------------------------------------------------------
 
@@ -170,7 +177,7 @@ class World:
         node.fate, node.disk.fuse = None, 0
         self.finish(node, result)
         if Fault.PARKED in self.swarm and self.swarm.strikes(Fault.PARKED):
-            engine.park(0)
+            self.met[Fault.PARKED, "flow", node.name] += engine.park(0)
         self._set_timer(node)
 
     def finish(self, node: SimNode, result: TurnResult) -> None:
@@ -240,6 +247,7 @@ class World:
             return
         if restores:
             self._restores += 1
+            self.met[Fault.RESTORED, "restart", node.name] += 1
             self.oracle.restoring(node)
             node.restore()
             peers = [other.me for other in self.nodes.values() if other is not node]
@@ -251,6 +259,7 @@ class World:
             if other is not node:
                 self.wire.connect(node, other)
         self.wake(node)
+        self.on_start(node, restores)
 
     def launch(self, node: SimNode, flow: Flow, key: str) -> None:
         """Start a flow under a key; who died over it is asked again, and must give the same flow."""
@@ -258,7 +267,7 @@ class World:
             self.after(self.chance.randint(*RESTART_MS), lambda: self.launch(node, flow, key))
             return
         assembly = node.assembly
-        node.fate = self._fate_of_start()
+        node.fate = self.fate_of_start()
         started = self.guard(node, lambda: assembly.engine.start(flow, key))
         node.fate = None
         if started is None:
@@ -267,7 +276,7 @@ class World:
         self.tell(node.name, "begins", flow.__struct_config__.tag)  # type: ignore[attr-defined]  # a struct
         self.wake(node)
 
-    def _fate_of_start(self) -> bool | None:
+    def fate_of_start(self) -> bool | None:
         if self.swarm.strikes(Fault.KILLED_BEFORE_COMMIT):
             return False
         return True if self.swarm.strikes(Fault.KILLED_AFTER_COMMIT) else None

@@ -442,6 +442,27 @@ def test_a_head_that_comes_after_what_was_written_since_denies_nothing() -> None
     assert network.alarms() == [Alarm.CONTRADICTED, Alarm.CONTRADICTED]
 
 
+def test_a_head_that_later_lines_have_overtaken_denies_nothing() -> None:
+    """Letters are taken in any order: the day's head was signed before the line that came first."""
+    network = Network()
+    network.read()
+    network.report()
+    signer = HandleSigner(network.keys, NodeKey.READING_LOG)
+    chain, first = network.there.execute("SELECT chain, digest FROM look").fetchone()
+    head = DailyHead(NETWORK, RIVERSIDE, chain, 1, first, 1, NOON + 1, None)
+    network.clock.now += 2
+    network.read()
+    network.report()
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, head)))
+    assert (network.lines(), network.alarms()) == ([2, 1], [])
+    for denied in (
+        but(head, digest=seeded("another entry"), at=NOON + 2),
+        but(head, at=NOON + 3),  # the second line was written by then
+    ):
+        network.tell(ToldHead(None, DISCLOSED, sign_head(signer, denied)))
+    assert network.alarms() == [Alarm.CONTRADICTED, Alarm.CONTRADICTED]
+
+
 def test_a_head_of_a_day_to_come_speaks_for_nothing_and_is_an_alarm() -> None:
     """Else one would end all alarms about silence, and later heads would count as older."""
     network = Network()
@@ -591,6 +612,25 @@ def test_a_line_that_came_before_she_was_known_there_is_hers_with_what_it_is_abo
         "SELECT count(*) FROM look_alarm WHERE kind = 'UNKNOWN' AND settled_at IS NULL"
     ).fetchone()
     assert open_ == 0
+
+
+def test_a_line_that_came_before_its_record_says_what_it_is_about_when_that_has_come() -> None:
+    """As to an agent that was restored, and is told of a reading before it has the publication again."""
+    network = Network()
+    row = network.there.execute("SELECT * FROM record").fetchone()
+    network.there.execute("DELETE FROM record")
+    network.read(OF_ADA, OWN_COMMITMENT)
+    network.read(OF_ADA, seeded("never published"))
+    network.report()
+    looks = network.looks.who_looked(network.there, ADA)
+    assert [look.items for look in looks] == [(None,), (None,)]
+    assert network.alarms() == [Alarm.BEYOND, Alarm.BEYOND]
+    network.there.execute(f"INSERT INTO record VALUES ({','.join('?' * len(row))})", row)
+    network.read(OF_DISCLOSURE)
+    network.report()
+    looks = network.looks.who_looked(network.there, ADA)
+    assert [look.items for look in reversed(looks)][:2] == [(RESULT,), (None,)]
+    assert network.alarms() == [Alarm.BEYOND], "of what was never published"
 
 
 def test_a_line_that_comes_after_its_log_was_restored_to_before_it_is_lost_there() -> None:
