@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from sqlite3 import Connection
 
+from app.readings import alarm_statements as alarm_text
 from app.readings import looks_statements as text
 from app.readings.epochs import mark_lost, reach
 from states.encoding import encode
@@ -29,8 +30,10 @@ from states.reading import (
 )
 
 EPOCHS_MAX = 64  # restores that an organisation may tell of in one chain
-CONFLICTS_MAX = 256  # lines of one organisation about one patient that contradict others
-ALARMS_MAX = 1_024  # open alarms about one organisation and one patient
+# Each of one organisation: about one patient, or in one chain while nobody knows whose it is.
+CONFLICTS_MAX = 256  # lines that contradict others
+ALARMS_MAX = 1_024  # open alarms
+_LAST_CHAIN = b"\xff" * 33
 
 
 class Alarm(StrEnum):
@@ -95,13 +98,14 @@ class ReportedChain:
         self, kind: Alarm, evidence: bytes, first: int = 0, last: int = 0, words: str = ""
     ) -> None:
         """Raise an alarm; the last that there is room for says that there is none for more."""
-        whose = {"organisation": self.peer, "patient": self.patient}
-        open_: int = self.db.execute(text.COUNT_ALARMS, whose).fetchone()[0]
-        if open_ >= ALARMS_MAX:
-            return
-        if open_ == ALARMS_MAX - 1:
+        open_: int = self.db.execute(alarm_text.COUNT_ALARMS, self._room).fetchone()[0]
+        if open_ >= ALARMS_MAX - 1 and not self._is_flooded():
             kind, words = Alarm.FLOODED, ""
-        row = whose | {
+        elif open_ >= ALARMS_MAX:
+            return
+        row = {
+            "organisation": self.peer,
+            "patient": self.patient,
             "at": self.now,
             "chain": self.chain,
             "epoch": self.epoch,
@@ -112,17 +116,39 @@ class ReportedChain:
             "evidence": evidence,
             "settled_at": None,
         }
-        self.db.execute(text.ADD_ALARM, row)
+        self.db.execute(alarm_text.ADD_ALARM, row)
+
+    def alarm_once(self, kind: Alarm, evidence: bytes, number: int) -> None:
+        """Raise an alarm unless the chain has an open one of its kind: more of them would say no more."""
+        key = self._key | {"kind": kind.name}
+        if self.db.execute(alarm_text.OPEN_ALARMS, key).fetchone() is None:
+            self.alarm(kind, evidence, number)
+
+    @property
+    def _room(self) -> dict[str, object]:
+        """Whose alarms and contradictions are counted together.
+
+        A chain of nobody known has room of its own: what fills it may be a lie, and would crowd out what is said of
+        a patient before her agent hears of her. What belongs to no chain (a forged report) is counted by itself.
+        """
+        chains = (self.chain, self.chain) if self.patient is None else (b"", _LAST_CHAIN)
+        whose: dict[str, object] = {"organisation": self.peer, "patient": self.patient}
+        return whose | {"low": chains[0], "high": chains[1]}
+
+    def _is_flooded(self) -> bool:
+        return self.db.execute(alarm_text.IS_FLOODED, self._room).fetchone() is not None
 
     def settle(self, kind: Alarm, chain: bytes) -> None:
         """Settle the open alarms of this kind whose numbers are all there now."""
         key = {"organisation": self.peer, "chain": chain, "kind": kind.name}
-        for number, first, last, epoch, kept in self.db.execute(text.OPEN_ALARMS, key).fetchall():
+        for number, first, last, epoch, kept in self.db.execute(
+            alarm_text.OPEN_ALARMS, key
+        ).fetchall():
             span = {"organisation": self.peer, "chain": chain, "first": first, "last": last}
             span |= {"epoch": epoch, "kept": kept}
             present: int = self.db.execute(text.PRESENT, span).fetchone()[0]
             if kind is Alarm.SILENT or present == last - first + 1:
-                self.db.execute(text.SETTLE, {"id": number, "settled": self.now})
+                self.db.execute(alarm_text.SETTLE, {"id": number, "settled": self.now})
 
     # -- the chain ---------------------------------------------------------------------------------------
 
@@ -270,11 +296,10 @@ class ReportedChain:
 
     def has_room(self) -> bool:
         """Whether one more line that contradicts others is kept of this organisation; if not, say so once."""
-        whose = {"organisation": self.peer, "patient": self.patient}
-        kept: int = self.db.execute(text.COUNT_CONFLICTS, whose).fetchone()[0]
+        kept: int = self.db.execute(text.COUNT_CONFLICTS, self._room).fetchone()[0]
         if kept < CONFLICTS_MAX:
             return True
-        if self.db.execute(text.IS_FLOODED, whose).fetchone() is None:
+        if not self._is_flooded():
             self.alarm(Alarm.FLOODED, b"")
         return False
 
