@@ -3,11 +3,11 @@
 from sqlalchemy import and_, bindparam, exists, func, literal_column, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from app.readings.tables import LookAlarmRow, LookChainRow
+from app.readings.tables import LookAlarmRow
 from app.rows.tables import DisclosureRow, EnrolmentRow
 from app.storage.statements import sql, table_of
 
-_ALARM, _CHAIN = table_of(LookAlarmRow), table_of(LookChainRow)
+_ALARM = table_of(LookAlarmRow)
 _DISCLOSURE, _ENROLMENT = table_of(DisclosureRow), table_of(EnrolmentRow)
 
 ADD_ALARM = sql(
@@ -27,20 +27,7 @@ IS_FLOODED = sql(
     .limit(1)
 )
 OPEN_ALARMS = sql(
-    select(
-        _ALARM.c.number,
-        _ALARM.c.first,
-        _ALARM.c.last,
-        _ALARM.c.epoch,
-        func.coalesce(_CHAIN.c.kept, 0),
-    )
-    .outerjoin(
-        _CHAIN,
-        (_CHAIN.c.organisation == _ALARM.c.organisation)
-        & (_CHAIN.c.chain == _ALARM.c.chain)
-        & (_CHAIN.c.epoch == _ALARM.c.epoch),
-    )
-    .where(
+    select(_ALARM.c.number, _ALARM.c.first, _ALARM.c.last, _ALARM.c.epoch).where(
         _ALARM.c.organisation == bindparam("organisation"),
         _ALARM.c.chain == bindparam("chain"),
         _ALARM.c.kind == bindparam("kind"),

@@ -9,7 +9,7 @@ from sqlite3 import Connection
 
 from app.readings import alarm_statements as alarm_text
 from app.readings import looks_statements as text
-from app.readings.epochs import mark_lost, reach
+from app.readings.epochs import mark_lost, present, reach
 from states.encoding import encode
 from states.identity import Party
 from states.reading import (
@@ -22,7 +22,6 @@ from states.reading import (
     ReportedReading,
     Restored,
     VerifiedReading,
-    after_of,
     check_head,
     epoch_of,
     follow,
@@ -141,14 +140,12 @@ class ReportedChain:
     def settle(self, kind: Alarm, chain: bytes) -> None:
         """Settle the open alarms of this kind whose numbers are all there now."""
         key = {"organisation": self.peer, "chain": chain, "kind": kind.name}
-        for number, first, last, epoch, kept in self.db.execute(
-            alarm_text.OPEN_ALARMS, key
-        ).fetchall():
-            span = {"organisation": self.peer, "chain": chain, "first": first, "last": last}
-            span |= {"epoch": epoch, "kept": kept}
-            present: int = self.db.execute(text.PRESENT, span).fetchone()[0]
-            if kind is Alarm.SILENT or present == last - first + 1:
-                self.db.execute(alarm_text.SETTLE, {"id": number, "settled": self.now})
+        for number, first, last, epoch in self.db.execute(alarm_text.OPEN_ALARMS, key).fetchall():
+            if kind is not Alarm.SILENT:
+                have = present(self.db, self.peer, chain, epoch, (first, last))
+                if have < last - first + 1:
+                    continue
+            self.db.execute(alarm_text.SETTLE, {"id": number, "settled": self.now})
 
     # -- the chain ---------------------------------------------------------------------------------------
 
@@ -172,7 +169,9 @@ class ReportedChain:
             self.alarm(Alarm.CONTRADICTED, evidence, words=words)
             return False
         if not mine:
-            self._begin(subject, evidence, before, [row[5] for row in rows])
+            # What an epoch that began later has numbered anew, this one does not know of.
+            earlier = [row[5] for row in rows if row[3] <= self._begins[0]]
+            self._begin(subject, evidence, before, earlier)
         return True
 
     @property
@@ -184,7 +183,7 @@ class ReportedChain:
         return {"organisation": self.peer, "chain": self.chain}
 
     def _begin(self, subject: bytes, evidence: bytes, before: bytes, known: list[int]) -> None:
-        """Begin an epoch of the chain; `known` is how far each other epoch is."""
+        """Begin an epoch of the chain; `known` is how far each that began before is."""
         began, after = self._begins
         branch = self._branch(after, before)
         row = {
@@ -280,12 +279,16 @@ class ReportedChain:
 
     def _is_gone_on_from(self, reading: VerifiedReading) -> bool:
         """Whether every epoch that goes on after this number does so after this line, or another that came before."""
-        here = {"number": reading.entry.number, "epoch": self.epoch, "kept": reading.entry.number}
-        lines = self.db.execute(text.GET_LOOK, self._key | here).fetchall()
-        there = {reading.digest, *(digest for digest, _ in lines)}
-        return all(
-            named in there for (named,) in self.db.execute(text.BEGIN_AFTER, self._key | here)
-        )
+        number, began = reading.entry.number, self._begins[0]
+        here = self._key | {"number": number, "kept": number}
+        for named, epoch, later in self.db.execute(
+            text.BEGIN_AFTER, here | {"began": began}
+        ).fetchall():
+            there = here | {"epoch": epoch, "began": later}
+            lines = self.db.execute(text.GET_LOOK, there).fetchall()
+            if named not in {reading.digest, *(digest for digest, _ in lines)}:
+                return False
+        return True
 
     # -- lines -------------------------------------------------------------------------------------------
 
@@ -359,7 +362,8 @@ class ReportedChain:
 
     def _lines(self, number: int) -> list[tuple[bytes, bytes]]:
         """Return digest and previous of the lines of this number: in this epoch, or in what it kept."""
-        seen = {"number": number, "epoch": self.epoch, "kept": after_of(self.restored)}
+        began, after = self._begins
+        seen = {"number": number, "epoch": self.epoch, "kept": after, "began": began}
         return self.db.execute(text.GET_LOOK, self._key | seen).fetchall()
 
     def _row(self) -> tuple[int, bytes, int]:

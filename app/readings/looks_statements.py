@@ -41,13 +41,25 @@ COUNT_CONFLICTS = sql(
         _LOOK.c.mark == literal_column("'CONTRADICTED'"),
     )
 )
+# In an epoch, or in what it may have kept: an epoch that began later numbers anew, and says nothing of it.
 GET_LOOK = sql(
     select(_LOOK.c.digest, _LOOK.c.previous)
     .where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.chain == bindparam("chain"),
         _LOOK.c.number == bindparam("number"),
-        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
+        or_(
+            _LOOK.c.epoch == bindparam("epoch"),
+            and_(
+                _LOOK.c.number <= bindparam("kept"),
+                exists().where(
+                    _CHAIN.c.organisation == _LOOK.c.organisation,
+                    _CHAIN.c.chain == _LOOK.c.chain,
+                    _CHAIN.c.epoch == _LOOK.c.epoch,
+                    _CHAIN.c.restored_at <= bindparam("began"),
+                ),
+            ),
+        ),
     )
     .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
 )
@@ -110,7 +122,7 @@ EPOCHS = sql(
 )
 WRITTEN_IN = sql(select(_LOOK.c.epoch).where(_THIS_LINE))
 BEGIN_AFTER = sql(
-    select(_LOOK.c.previous)
+    select(_LOOK.c.previous, _LOOK.c.epoch, _CHAIN.c.restored_at)
     .join(
         _CHAIN,
         (_CHAIN.c.organisation == _LOOK.c.organisation)
@@ -122,6 +134,7 @@ BEGIN_AFTER = sql(
         _LOOK.c.chain == bindparam("chain"),
         _LOOK.c.number == bindparam("number") + 1,
         _CHAIN.c.kept == bindparam("number"),
+        _CHAIN.c.restored_at >= bindparam("began"),
     )
 )
 WRITTEN_BEFORE = sql(
@@ -178,9 +191,20 @@ PRESENT = sql(
     select(func.count(_LOOK.c.number.distinct())).where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
         _LOOK.c.number.between(bindparam("first"), bindparam("last")),
-        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
     )
+)
+NAMED_BEFORE = sql(
+    select(_LOOK.c.previous)
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
+        _LOOK.c.number == bindparam("number"),
+    )
+    .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
+    .limit(1)
 )
 _BEFORE = func.lag(_LOOK.c.number, 1, bindparam("kept")).over(order_by=_LOOK.c.number)
 _SPANS = (
