@@ -59,7 +59,7 @@ simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 bench: setup
-	$(BIN)/python -m app.bench
+	$(BIN)/carecord bench
 
 lock:
 	echo 'setuptools>=80' | $(LOCK_WITH) -o requirements.lock

@@ -36,6 +36,7 @@ class GateRule(StrEnum):
     READABLE = "the stored bytes or their key are not what the ledger promises"
     OWN_RECORD = "no such record is in the custody of this node"
     TREATMENT = "the declared purpose is not treatment"
+    TOLD = "this node was restored, and the patient's agent has not told it yet what she has closed since"
     NOT_CLOSED = "the patient has closed it to this person or purpose"
     CONSENT_HELD = "no such consent is held here as grantee"
     ADDRESSED = "the consent is for another person or role"
@@ -126,11 +127,13 @@ class DisclosedItem:
 class OwnRecord:
     """A version of a record in this node's own custody. `closed`: the patient's statements deny it to the asker.
 
-    `passed_on`: another has taken custody of it since.
+    `told`: no restore made this node forget what she has stated, or her agent has told it again. `passed_on`: another
+    has taken custody of it since.
     """
 
     custodian: Party
     has_key: bool
+    told: bool
     closed: bool
     passed_on: bool
 
@@ -226,6 +229,7 @@ def judge_own(
             and record.has_key
             and not record.passed_on,
         )
+        yield GateRule.TOLD, record is not None and record.told
         yield GateRule.NOT_CLOSED, record is not None and not record.closed
 
     broken = _first_broken(clauses())

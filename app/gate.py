@@ -265,7 +265,9 @@ class Gate:
         staff, record = self._staff(session), None
         if facts is not None:
             closed = staff is None or self._closed(staff, facts, purpose, here)
-            record = OwnRecord(facts.custodian, facts.key is not None, closed, facts.passed_on)
+            told = facts.patient is None or self._closure.is_told(self._db, facts.patient)
+            has_key = facts.key is not None
+            record = OwnRecord(facts.custodian, has_key, told, closed, facts.passed_on)
         return judge_own(session, staff, record, purpose, here)
 
     def _judge_hers(self, session: Session, facts: PatientsFacts | None, here: Here) -> Decision:

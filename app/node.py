@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
 from app.assembly import Assembly, Surroundings
+from app.beats import Beat, every
 from app.blobs.folder import FolderBlobStore
 from app.log_audit.auditor import LogAuditor
 from app.log_audit.copied_log import FILE_NAME, open_copies
@@ -19,6 +20,7 @@ from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
 from app.transport.transport import Transport
 from app.witness import Witness
+from flows.store import Status
 from flows.subjects.consent import ConfirmConsents
 from states.errors import LedgerError
 from states.identity import Party
@@ -30,7 +32,6 @@ _log = logging.getLogger("carecord.node")
 MAP_SECONDS = 60.0  # how often peers are asked for news of the map
 WATCH_SECONDS = 30.0  # how often a notary is asked for its checkpoint
 AUDIT_SECONDS = 60.0  # how often what a notary has signed since is read entry by entry
-CONFIRM_SECONDS = 1_800.0  # half of the lease: how often consents are confirmed, whoever is read
 REPORT_SECONDS = 1.0
 HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the key
 UNREACHED = (Unreachable, RequestTimedOut, RequestRefused)
@@ -79,8 +80,12 @@ class MemberNode:
         )
         self._log_copies = open_copies(opened.folders.data / FILE_NAME)
         self.auditor = LogAuditor(
-            self._log_copies, self.assembly.witnesses, lambda notary: partial(self._tile, notary)
+            self._log_copies,
+            self.assembly.witnesses,
+            lambda notary: partial(self._tile, notary),
+            clock,
         )
+        self._confirming: bytes | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -91,15 +96,16 @@ class MemberNode:
             if member.party != self.me:
                 self.transport.want(member.party)
         loop = asyncio.get_running_loop()
-        for beat, seconds in (
-            (self._follow_map, MAP_SECONDS),
-            (self._watch_logs, WATCH_SECONDS),
-            (self._audit_logs, AUDIT_SECONDS),
-            (self._confirm_consents, CONFIRM_SECONDS),
-            (self._report_readings, REPORT_SECONDS),
-            (self._report_heads, HEADS_SECONDS),
+        for beat in (
+            every(MAP_SECONDS, self._follow_map),
+            every(WATCH_SECONDS, self._watch_logs),
+            every(AUDIT_SECONDS, self._audit_logs),
+            # At once as well: what this node was told before it stopped may be older than the lease.
+            Beat(self._confirm_consents, self.confirm_seconds, at_once=True),
+            every(REPORT_SECONDS, self._report_readings),
+            every(HEADS_SECONDS, self._report_heads),
         ):
-            self._tasks.append(loop.create_task(_every(seconds, beat)))
+            self._tasks.append(loop.create_task(beat.go_on()))
 
     async def stop(self) -> None:
         """Finish the turn under way, write what waits on links, close. What is committed stays."""
@@ -117,12 +123,13 @@ class MemberNode:
         return all(self.checks().values())
 
     def checks(self) -> dict[str, bool]:
-        """What readiness is made of: turns work, the notary is reached, and it has not contradicted itself."""
+        """What readiness is made of: turns work, the notary is reached, has not contradicted itself, shows its log."""
         notary = self.assembly.given.notary
         return {
             "turns": self.pump.failure is None,
             "notary": self.transport.is_up(notary),
             "notary-log": self.assembly.witnesses.trusts(notary),
+            "notary-audit": self.auditor.keeps_up(notary),
         }
 
     async def _follow_map(self) -> None:
@@ -144,7 +151,7 @@ class MemberNode:
             except UNREACHED:
                 continue
             except LedgerError as refused:
-                _log.error("the log of %s: %s", witness.notary, refused)
+                _log.error("the log of %s: %s", witness.notary, type(refused).__name__)
 
     async def _watch(self, witness: Witness) -> None:
         notary = witness.notary
@@ -160,16 +167,25 @@ class MemberNode:
         for witness in self.assembly.witnesses.all():
             try:
                 await self.auditor.catch_up(witness)
-            except UNREACHED:
-                continue
+            except UNREACHED as silent:
+                _log.warning("the entries of %s: %s", witness.notary, type(silent).__name__)
             except LedgerError as refused:
                 _log.error("the entries of %s: %s", witness.notary, type(refused).__name__)
 
     async def _tile(self, notary: Party, path: str) -> bytes:
         return await self.transport.request(notary, TILE, path.encode("ascii"), ASK_SECONDS)
 
+    def confirm_seconds(self) -> float:
+        """How often consents are confirmed, whoever is read: twice within the lease of the parameters in force."""
+        _, parameters = self.assembly.given.parameters.in_force(clock())
+        return parameters.limits.lease_ms / 2_000
+
     async def _confirm_consents(self) -> None:
-        self.assembly.engine.start(ConfirmConsents())
+        if self._confirming is not None:
+            former = self.assembly.engine.flow(self._confirming)
+            if former is not None and former.status in (Status.RUNNING, Status.RETRYING):
+                return  # it asks until the notary answers: one question is enough
+        self._confirming = self.assembly.engine.start(ConfirmConsents())
         self.pump.wake()
 
     async def _report_readings(self) -> None:
@@ -189,12 +205,3 @@ class MemberNode:
         if await refresh(self.map, ask):
             _log.info("the map has news from %s", peer)
             self.transport.map_changed()
-
-
-async def _every(seconds: float, beat: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await beat()
-        except Exception:  # noqa: BLE001 - whatever it was is rolled back, and a beat that ended would be missed by nobody
-            _log.exception("a beat failed; the next one tries again")

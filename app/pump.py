@@ -205,7 +205,7 @@ class Pump:
         except (Unreachable, RequestTimedOut, RequestRefused) as unanswered:
             _log.info("the notary did not answer: %s", type(unanswered).__name__)
         except LedgerError as refused:
-            _log.warning("a question to the notary: %s", refused)
+            _log.warning("a question to the notary: %s", type(refused).__name__)
         else:
             self.wake()
 

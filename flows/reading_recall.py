@@ -1,4 +1,7 @@
-"""A restored agent gets its list of who looked back: every organisation brings its readings again, from the start."""
+"""A restored agent gets its list of who looked back: every organisation brings its readings again, from the start.
+
+So does an organisation that was itself restored: what its backup counts as reported, the agent may have lost since.
+"""
 
 from functools import partial
 from typing import Annotated, ClassVar
@@ -6,6 +9,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from flows.flow import FlowContext, FlowSession, Request, Untrusted
+from flows.retrying import until_answered
 from flows.services import Done
 from flows.subjects.reading import KeepReadings, MatchReadings
 from states.errors import MalformedBytes, OverLimit
@@ -80,6 +84,29 @@ def _further(start: int, said: BringReadings) -> int:
     if said.next <= start:
         raise MalformedBytes("readings", "their pages do not go on")
     return said.next
+
+
+class OfferReadings(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="offer-readings/1"
+):
+    """A letter: my reading log is what a backup had. Ask me for it, for you may have been restored yourself meanwhile.
+
+    What the backup counts as reported was told to whom you were then.
+    """
+
+
+class AskReadings:
+    """Responder of the letter `OfferReadings`."""
+
+    name: ClassVar[str] = "ask-readings/1"
+    first: ClassVar[type[msgspec.Struct]] = OfferReadings
+
+    async def call(
+        self, flow: FlowContext, session: FlowSession, first: Untrusted[OfferReadings]
+    ) -> Done:
+        first.check(lambda _: None)
+        await until_answered(flow, lambda: recall_readings(flow, session.counterparty))
+        return Done()
 
 
 class RemindReadings:

@@ -8,7 +8,7 @@ from flows.consumed import see_consumed
 from flows.delivery import Bring, brought_in, deliver, take_aside
 from flows.enrolment_recall import recall_enrolments
 from flows.flow import FlowContext, FlowSession, Untrusted
-from flows.reading_recall import recall_readings
+from flows.reading_recall import AskReadings, OfferReadings, recall_readings
 from flows.retrying import until_answered
 from flows.services import (
     BeginRecovery,
@@ -18,6 +18,7 @@ from flows.services import (
     TakeRemembered,
     transaction_part,
 )
+from flows.subjects.statement import withdraw_again
 from states.errors import MalformedBytes
 from states.identity import Party, PartyField
 from states.sizes import Millis
@@ -47,6 +48,7 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
         await EndRecovery()
         # Last, for a line is matched to what it is about: a reading of a disclosure comes behind the disclosure.
         await until_answered(flow, lambda: recall_readings(flow, Party(self.peer)))
+        flow.letter(Party(self.peer), AskReadings.name, OfferReadings())
         return Done()
 
     async def _recall(self, flow: FlowContext) -> None:
@@ -72,7 +74,10 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
 
 
 class Remind:
-    """Responder of `Recall`: page through what the restored peer holds too."""
+    """Responder of `Recall`: page through what the restored peer holds too, and say again what it had to heed.
+
+    That comes before the last page, so before the peer takes itself for recovered; and after all that it rests on.
+    """
 
     name: ClassVar[str] = "remind/1"
     first: ClassVar[type[msgspec.Struct]] = Recall
@@ -84,6 +89,8 @@ class Remind:
             found = await FindSince(session.counterparty, since, after)
             peer = session.counterparty
             parts = tuple(transaction_part(tx, peer) for tx in found.transactions)
+            if not found.transactions:
+                await withdraw_again(flow, peer)
             session.send(Bring(found.transactions), parts)
             if not found.transactions:
                 return Done()

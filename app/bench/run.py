@@ -1,14 +1,9 @@
-"""Runs benchmarks one after the other and shows what they found, as a table or as JSON."""
+"""Runs benchmarks one after the other, and says in a table what they found."""
 
-import argparse
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from app.bench.document import measure_document
@@ -86,31 +81,3 @@ def table(report: Report) -> Table:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
-
-
-def run(args: Sequence[str] | None = None) -> int:
-    """Run as `carecord bench`; returns 0 whether or not targets are met, for the machine is part of the answer."""
-    parser = argparse.ArgumentParser(prog="carecord bench", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--full", action="store_true", help="with 10^7 states as well; long")
-    parser.add_argument("--only", action="append", choices=tuple(BENCHES), metavar="NAME")
-    parser.add_argument(
-        "--dbos",
-        metavar="PYTHON",
-        help="a Python that has DBOS Transact, to measure it beside our flows",
-    )
-    options = parser.parse_args(args)
-    errors = Console(stderr=True, quiet=options.json)
-    with tempfile.TemporaryDirectory(prefix="carecord-bench-") as folder:
-        report = measure(
-            options.only or tuple(BENCHES),
-            lambda name: errors.print(f"measuring: {name}"),
-            full=options.full,
-            folder=Path(folder),
-            dbos=options.dbos,
-        )
-    if options.json:
-        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
-    else:
-        Console().print(table(report))
-    return 0

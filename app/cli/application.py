@@ -1,11 +1,10 @@
 """The commands, put together: what `carecord --help` lists."""
 
 from collections.abc import Sequence
-from importlib import import_module
 
 import typer
 
-from app.cli import founding, membership, notary_logs, people, proofs, safekeeping, serving
+from app.cli import founding, membership, notary_logs, people, proofs, safekeeping, serving, showing
 from app.cli.exits import code_of, sentence_of
 from app.cli.ingest import ingest
 from app.cli.output import warn
@@ -47,26 +46,8 @@ cli.command()(safekeeping.backup)
 cli.command()(safekeeping.restore)
 cli.command()(safekeeping.audit)
 cli.command()(notary_logs.audit_log)
-
-
-_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
-
-@cli.command(context_settings=_PASSED_ON, add_help_option=False)
-def demo(context: typer.Context) -> None:
-    """A network of five nodes on this machine, with invented patients; --help says more."""
-    raise typer.Exit(_run("app.demo.command", context.args))
-
-
-@cli.command(context_settings=_PASSED_ON, add_help_option=False)
-def bench(context: typer.Context) -> None:
-    """Measure the hot paths on this machine; --help says more."""
-    raise typer.Exit(_run("app.bench", context.args))
-
-
-def _run(module: str, arguments: Sequence[str]) -> int:
-    """Run another program of this release, whose options are its own; nobody else pays for loading it."""
-    return int(import_module(module).main(list(arguments)))
+cli.command()(showing.demo)
+cli.command()(showing.bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,8 +4,22 @@ import base64
 import binascii
 import re
 
+import msgspec
+
+from states.bundle_format import Bundle
+from states.reading import ReportedReading
+from states.signed import ProvenTransaction
+
+
+def _tag_of(kind: type[msgspec.Struct]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+_BUNDLE = _tag_of(Bundle)
+_PROVEN, _REPORTED = _tag_of(ProvenTransaction), _tag_of(ReportedReading)
+
 WANTED = (
-    "Wanted is the file of a proof bundle (bundle/1), in bytes: `bundle` of `whoLooked` has it as Base64, which "
+    f"Wanted is the file of a proof bundle ({_BUNDLE}), in bytes: `bundle` of `whoLooked` has it as Base64, which "
     "`base64 -d` turns into the file."
 )
 _TAG_AT = 2  # after the markers of the array and of the text
@@ -13,9 +27,9 @@ _TAG = re.compile(rb"[a-z-]+/\d+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _HEAD = 1_024  # bytes that are looked at; a multiple of four
 _KNOWN = {
-    b"bundle/1": "a proof bundle that was cut or altered",
-    b"proven/1": "a transaction with its receipt (proven/1, `proof` of a transaction), which is a part of a bundle",
-    b"reported/1": "an entry of a reading log (reported/1, `evidence` of a look), which is a part of a bundle",
+    _BUNDLE.encode(): "a proof bundle that was cut or altered",
+    _PROVEN.encode(): f"a transaction with its receipt ({_PROVEN}, `proof` of a transaction), a part of a bundle",
+    _REPORTED.encode(): f"an entry of a reading log ({_REPORTED}, `evidence` of a look), a part of a bundle",
     b"signed-params/1": "parameters of a network",
     b"signed-member/1": "an entry of a network's map",
 }
@@ -48,7 +62,7 @@ def _of_base64(head: bytes) -> str:
         inner = _tag(base64.b64decode(packed[: len(packed) // 4 * 4]))
     except (binascii.Error, ValueError):
         inner = None
-    if inner == b"bundle/1":
+    if inner == _BUNDLE.encode():
         return "a proof bundle as Base64 text"
     if inner in _KNOWN:
         return f"Base64 text of {_KNOWN[inner]}"

@@ -1,5 +1,6 @@
 """One notary's log as a member copied it: fetched as it grows, held against what was signed, read back offline."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -8,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from app.log_audit.edge import Edge
 from app.log_audit.tables import LOG_COPY_TABLES
-from app.storage.database import open_database, transaction
+from app.storage.database import DatabaseDamaged, naming_damage, open_database, transaction
 from app.storage.statements import creation, sql, table_of
 from app.witness import ReadTile, consistency
 from notaries.audit import (
@@ -26,6 +27,8 @@ from states.receipt import parse_entry
 from states.tiles import bundles_of, decode_bundle
 
 FILE_NAME = "notary-logs.db"
+_log = logging.getLogger("carecord.audit")
+
 CACHE_KIB = 8_192
 STRIDE = (
     2 * TILE_WIDTH
@@ -58,13 +61,25 @@ _ENTRIES = sql(
 def open_copies(path: Path | str) -> Connection:
     """Open or make the database of a member's copies.
 
-    A power cut may take the last strides from it, which are fetched again: no commit waits for the disk.
+    A power cut may take the last strides from it, which are fetched again: no commit waits for the disk. One that is
+    damaged is thrown away, and all is fetched again; what was found in it lies in the vault.
     """
+    try:
+        return _opened(path)
+    except DatabaseDamaged:
+        _log.warning("the copies of the notaries' logs are damaged: they are made anew")
+        for end in ("", "-wal", "-shm"):
+            Path(f"{path}{end}").unlink(missing_ok=True)
+        return _opened(path)
+
+
+def _opened(path: Path | str) -> Connection:
     db = open_database(path, cache_kib=CACHE_KIB)
-    db.execute("PRAGMA synchronous=NORMAL")
-    with transaction(db):
-        for statement in creation(*LOG_COPY_TABLES):
-            db.execute(statement)
+    with naming_damage(path):
+        db.execute("PRAGMA synchronous=NORMAL")
+        with transaction(db):
+            for statement in creation(*LOG_COPY_TABLES):
+                db.execute(statement)
     return db
 
 

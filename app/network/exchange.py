@@ -114,5 +114,5 @@ def _try(take: Callable[[bytes], bool], part: bytes) -> bool:
     try:
         return take(part)
     except LedgerError as refused:
-        _log.warning("a part of the map was refused: %s", refused)
+        _log.warning("a part of the map was refused: %s", type(refused).__name__)
         return False

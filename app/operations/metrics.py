@@ -81,6 +81,11 @@ class MemberNumbers(Collector):
             "Notaries that contradicted themselves: more than 0 is an alarm.",
             len(node.assembly.vault.verifier.distrusted),
         )
+        yield _gauge(
+            "notary_entries_unread",
+            "Entries that notaries have signed and this node has not audited.",
+            node.auditor.behind(),
+        )
         yield _total(
             "connections_refused",
             "Connections closed unheard, because too many strangers were there.",

@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlite3 import Connection
 
 from app.readings import looks_statements as text
+from app.readings.epochs import mark_lost, reach
 from states.encoding import encode
 from states.identity import Party
 from states.reading import (
@@ -43,8 +44,8 @@ class Alarm(StrEnum):
         "Two signed statements of this organisation about its readings contradict each other."
     )
     RESTORED = (
-        "The organisation was restored from a backup. Readings that it had not reported before may be lost; "
-        "those that it had are kept here."
+        "The organisation says that it was restored from a backup. Readings that it had not reported before "
+        "may be lost; those that it had are kept here."
     )
     BEYOND = "Somebody read more, later, or for another purpose than was disclosed."
     FORKED = "The organisation showed two versions of its reading log."
@@ -58,7 +59,10 @@ class Mark(StrEnum):
     CONTRADICTED = (
         "The organisation signed something else that contradicts it: its log has two versions here."
     )
-    LOST = "The organisation was restored from a backup since, and has lost this line. It is kept here."
+    LOST = (
+        "The organisation says that it was restored from a backup since and has lost this line. "
+        "It is kept here."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +161,15 @@ class ReportedChain:
     def _begin(self, subject: bytes, evidence: bytes, before: bytes, known: list[int]) -> None:
         """Begin an epoch of the chain; `known` is how far each other epoch is."""
         began, after = self._begins
+        branch = self._branch(after, before)
         row = {
             "epoch": self.epoch,
             "restored_at": began,
             "kept": after,
             "subject": subject,
             "number": after,
-            "digest": self._branch(after, before),
+            "branch": branch,
+            "digest": branch,
             "head_at": 0,
         }
         self.db.execute(text.ADD_CHAIN, self._key | row)
@@ -174,8 +180,7 @@ class ReportedChain:
         if furthest < after:
             # What it kept it can report, and what it says that it kept it must.
             self.alarm(Alarm.MISSING, evidence, furthest + 1, after)
-        self.db.execute(text.MARK_LOST, {"who": self.peer, "which": self.chain, "lost": Mark.LOST.name,
-                                         "kept": after, "began": began})  # fmt: skip
+        mark_lost(self.db, self.peer, self.chain)
 
     def _branch(self, after: int, named: bytes) -> bytes:
         """Return the digest of the entry after which an epoch goes on; empty where it is not known yet."""
@@ -198,10 +203,8 @@ class ReportedChain:
     def check(self, head: DailyHead, evidence: bytes) -> None:
         """Compare a daily head with the lines of a pinned chain; raise an alarm for what it adds or denies."""
         known = self.known()
-        if not known.digest and known.number == head.number:
-            known = ChainHead(head.number, head.digest)
-        if self._was_overtaken(head):
-            known = ChainHead(head.number, head.digest)
+        if self._is_behind(head, known):
+            known = ChainHead(head.number, self._digest_at(head))
         try:
             check_head(known, head)
         except ReadingsMissing as missing:
@@ -210,12 +213,18 @@ class ReportedChain:
             self.alarm(Alarm.CONTRADICTED, evidence, contradicted.number)
         self.db.execute(text.SET_HEAD_AT, self._which | {"seen": head.at})
 
-    def _was_overtaken(self, head: DailyHead) -> bool:
-        """Whether lines that were only written after a head came before it: letters do not keep an order."""
-        seen = {"number": head.number, "epoch": self.epoch, "kept": after_of(self.restored)}
-        (behind,) = self.db.execute(text.BEGINS_BEHIND, self._key | seen).fetchone()
-        last = [digest for digest, _ in self._lines(head.number)]
-        return behind is not None and behind >= head.at and head.digest in (last or [head.digest])
+    def _is_behind(self, head: DailyHead, known: ChainHead) -> bool:
+        """Whether a head names all that was written when it was signed: it may come after what was written since."""
+        if head.number == known.number:
+            return not known.digest
+        later = {"epoch": self.epoch, "number": head.number, "at": head.at}
+        denied = self.db.execute(text.WRITTEN_BEFORE, self._key | later).fetchone()
+        return head.number < known.number and denied is None
+
+    def _digest_at(self, head: DailyHead) -> bytes:
+        """Return the digest of the entry that a head names as the last, if it is known; else what the head says."""
+        lines = [digest for digest, _ in self._lines(head.number)]
+        return lines[0] if lines and head.digest not in lines else head.digest
 
     def link(self, reading: VerifiedReading, evidence: bytes) -> bool:
         """Place a new reading in its pinned chain; return whether it fits. What does not raises an alarm."""
@@ -241,7 +250,17 @@ class ReportedChain:
             return False
         before, behind = self._lines(number - 1), self._lines(number + 1)
         after_it = not before or any(digest == previous for digest, _ in before)
-        return after_it and (not behind or any(named == reading.digest for _, named in behind))
+        ahead_of = not behind or any(named == reading.digest for _, named in behind)
+        return after_it and ahead_of and self._is_gone_on_from(reading)
+
+    def _is_gone_on_from(self, reading: VerifiedReading) -> bool:
+        """Whether every epoch that goes on after this number does so after this line, or another that came before."""
+        here = {"number": reading.entry.number, "epoch": self.epoch, "kept": reading.entry.number}
+        lines = self.db.execute(text.GET_LOOK, self._key | here).fetchall()
+        there = {reading.digest, *(digest for digest, _ in lines)}
+        return all(
+            named in there for (named,) in self.db.execute(text.BEGIN_AFTER, self._key | here)
+        )
 
     # -- lines -------------------------------------------------------------------------------------------
 
@@ -322,9 +341,8 @@ class ReportedChain:
     def _mark(self, entry: ReadingEntry, *, fits: bool) -> str | None:
         if not fits:
             return Mark.CONTRADICTED.name
-        later = {"number": entry.number, "began": self._begins[0]}
-        lost = self.db.execute(text.IS_LOST, self._key | later).fetchone() is not None
-        return Mark.LOST.name if lost else None
+        last = reach(self.db, self.peer, self.chain).get(self.epoch, entry.number)
+        return Mark.LOST.name if entry.number > last else None
 
     def _line(self, entry: ReadingEntry, digest: bytes) -> dict[str, object]:
         return self._key | {"number": entry.number, "digest": digest}

@@ -1,6 +1,17 @@
 """The statements of an agent's "who looked": Core, compiled once to text."""
 
-from sqlalchemy import and_, bindparam, exists, func, literal_column, or_, select, tuple_, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from app.readings.tables import LookAlarmRow, LookChainRow, LookItemRow, LookLogRow, LookRow
@@ -53,14 +64,6 @@ GET_LOOK = sql(
     )
     .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
 )
-BEGINS_BEHIND = sql(
-    select(func.min(_LOOK.c.at)).where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
-        _LOOK.c.number > bindparam("number"),
-        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
-    )
-)
 GET_EVIDENCE = sql(
     select(_LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof, _LOOK.c.patient, _LOOK.c.mark).where(
         _THIS_LINE
@@ -93,30 +96,55 @@ MARK = sql(
     )
     .values(mark=bindparam("mark_is"))
 )
+UNMARK_LOST = sql(
+    update(_LOOK)
+    .where(
+        _LOOK.c.organisation == bindparam("who"),
+        _LOOK.c.chain == bindparam("which"),
+        _LOOK.c.mark == literal_column("'LOST'"),
+    )
+    .values(mark=null())
+)
 MARK_LOST = sql(
     update(_LOOK)
     .where(
         _LOOK.c.organisation == bindparam("who"),
         _LOOK.c.chain == bindparam("which"),
+        _LOOK.c.epoch == bindparam("of"),
         _LOOK.c.number > bindparam("kept"),
         _LOOK.c.mark.is_(None),
-        _LOOK.c.epoch.in_(
-            select(_CHAIN.c.epoch).where(
-                _CHAIN.c.organisation == bindparam("who"),
-                _CHAIN.c.chain == bindparam("which"),
-                _CHAIN.c.restored_at < bindparam("began"),
-            )
-        ),
     )
-    .values(mark=bindparam("lost"))
+    .values(mark=literal_column("'LOST'"))
 )
-IS_LOST = sql(
-    select(_CHAIN.c.epoch)
+EPOCHS = sql(
+    select(_CHAIN.c.epoch, _CHAIN.c.restored_at, _CHAIN.c.kept, _CHAIN.c.branch).where(
+        _CHAIN.c.organisation == bindparam("organisation"), _CHAIN.c.chain == bindparam("chain")
+    )
+)
+WRITTEN_IN = sql(select(_LOOK.c.epoch).where(_THIS_LINE))
+BEGIN_AFTER = sql(
+    select(_LOOK.c.previous)
+    .join(
+        _CHAIN,
+        (_CHAIN.c.organisation == _LOOK.c.organisation)
+        & (_CHAIN.c.chain == _LOOK.c.chain)
+        & (_CHAIN.c.epoch == _LOOK.c.epoch),
+    )
     .where(
-        _CHAIN.c.organisation == bindparam("organisation"),
-        _CHAIN.c.chain == bindparam("chain"),
-        _CHAIN.c.restored_at > bindparam("began"),
-        _CHAIN.c.kept < bindparam("number"),
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.number == bindparam("number") + 1,
+        _CHAIN.c.kept == bindparam("number"),
+    )
+)
+WRITTEN_BEFORE = sql(
+    select(_LOOK.c.digest)
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
+        _LOOK.c.number > bindparam("number"),
+        _LOOK.c.at < bindparam("at"),
     )
     .limit(1)
 )

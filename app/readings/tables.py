@@ -146,9 +146,10 @@ class LookChainRow(SQLModel, table=True):
     epoch: bytes = Field(primary_key=True)
     restored_at: int = 0  # when the epoch began, by the organisation's clock
     kept: int = 0  # after which number it goes on
+    branch: bytes = b""  # the digest of that entry; empty where nothing has named it
     subject: bytes
     number: int
-    digest: bytes  # empty where nothing has named the entry after which the epoch goes on
+    digest: bytes
     head_at: int = 0  # of the newest daily head
 
 

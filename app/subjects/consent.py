@@ -25,7 +25,7 @@ from flows.subjects.consent import (
     HeldBatches,
     PartiesOf,
 )
-from flows.subjects.statement import HeedSigned
+from flows.subjects.statement import FindUnnotarised, HeedSigned
 from states.contract import Contract
 from states.encoding import encode
 from states.identity import Party, PatientId
@@ -61,6 +61,7 @@ class ConsentSubject:
         handlers.on(PartiesOf, self.parties)
         handlers.on(ConsentsHeld, self.held)
         handlers.on(HeedSigned, self._statements.heed)
+        handlers.on(FindUnnotarised, self._statements.unnotarised)
 
     # -- what the vault asks -------------------------------------------------------------------------
 

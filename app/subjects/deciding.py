@@ -11,6 +11,7 @@ from app.rows.tables import DisclosureItemRow, DisclosureRow, RecordRow, Stateme
 from app.storage.statements import sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.subjects.statement import LiveStatement
+from app.vault.aside import recovering_from
 from app.vault.ground import Ground
 from app.vault.subject import Step
 from flows.notices import Letter, Withdrawn
@@ -257,6 +258,14 @@ class Deciding:
     def _ruling(self, db: Connection, patient: str, request: Request, now: int) -> Ruling:
         policy = self._ground.in_force(now).implicit_policy
         return rule_on(request, self.statements(db, patient), policy, now)
+
+    def is_told(self, db: Connection, patient: str) -> bool:
+        """Whether each agent of a patient has told this node, if it was restored, what she has stated since."""
+        unheard = recovering_from(db)
+        if not unheard:
+            return True
+        agents = self._enrolments.agents_of(db, patient)
+        return bool(agents) and unheard.isdisjoint(agents)
 
     def statements(self, db: Connection, patient: str) -> list[Statement]:
         """Return every live statement of a local patient here, as the decision takes them."""

@@ -67,6 +67,7 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 NUMBER_SIZE = 16
 ITEMS_MAX = 1_000  # a transaction with them stays within an envelope
 NOTHING_AVAILABLE = "Nothing available."
+NOT_NOW = "The custodian was restored from a backup, and has yet to hear what the patient has changed. Ask again soon."
 ASKED: Codec[Asked] = Codec(Asked, "request for disclosure", 1 << 14)
 
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
@@ -291,6 +292,8 @@ class DisclosureSubject:
         if found.ended or found.closed:
             words = "This patient's consent has ended."
             return self._refuse(step, asked, found, "consent-ended", words)
+        if found.patient is not None and not self._deciding.is_told(step.unit, found.patient):
+            return self._refuse(step, asked, found, "not-now", NOT_NOW)
         items = self._deciding.permitted(step, asked, found)[:ITEMS_MAX]
         if not items:
             return self._refuse(step, asked, found, "nothing-available", NOTHING_AVAILABLE)
@@ -322,7 +325,7 @@ class DisclosureSubject:
         step: Step,
         asked: AskFor,
         consent: LiveStatement | None,
-        code: Literal["nothing-available", "consent-ended"],
+        code: Literal["nothing-available", "consent-ended", "not-now"],
         words: str,
     ) -> Decided:
         step.unit.execute(_ANSWERED, {"id": asked.number, "made": None, "what": code})

@@ -147,6 +147,15 @@ class Enrolments:
                 return SIGNED_ENROLMENT.decode(signed).enrolment
         raise NotEnrolled(f"the patient is not enrolled at {custodian}")
 
+    def agents_of(self, db: Connection, local: str) -> frozenset[str]:
+        """Return the agents through which a patient of this custodian is enrolled."""
+        rows = db.execute(_BY_LOCAL, {"local": local, "custodian": self.me})
+        return frozenset(
+            SIGNED_ENROLMENT.decode(signed).enrolment.agent
+            for _, signed, _ in rows
+            if signed is not None
+        )
+
     def patients_here(self, db: Connection) -> Iterator[PatientId]:
         """Yield the names between this custodian and the agents of all its patients."""
         for (patient,) in db.execute(_HERE, {"me": self.me}).fetchall():

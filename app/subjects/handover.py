@@ -181,7 +181,8 @@ class Handover:
         live = self._statements.live_or_ended(step.unit, consent)
         grace = self._ground.in_force(step.now).limits.release_grace_ms
         ended = live.ended or live.closed or not self._is_said_to_live(step.unit, consent)
-        over = ended or step.now > release_by or released < 0
+        told = live.patient is not None and self._deciding.is_told(step.unit, live.patient)
+        over = ended or step.now > release_by or released < 0 or not told
         asked = step.unit.execute(_ASKED_BY, {"tx": request.tx}).fetchone()
         if over or asked is None or not self._deciding.is_open(step, request.tx):
             return self._withhold(step, request.tx)

@@ -1,6 +1,7 @@
 """A patient's statements (consents and restrictions) at her agent, at a custodian, at a grantee."""
 
 from dataclasses import dataclass
+from itertools import islice
 from sqlite3 import Connection
 
 from sqlalchemy import bindparam, select, update
@@ -13,11 +14,13 @@ from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
 from app.vault.reader import NotHeld, PartlyShown
 from app.vault.subject import Step
+from app.vault.tables import HolderRow, Status, TransactionRow
 from app.vault.vault import NotConcerned
 from flows.flow import FlowRefused
 from flows.notices import InForce, InForceSince, Letter
-from flows.services import Done
-from flows.subjects.statement import Heeded, HeedSigned
+from flows.services import FETCH_MAX, Done, Found
+from flows.subjects.statement import FindUnnotarised, Heeded, HeedSigned
+from states.command import COMMAND
 from states.crypto.signatures import sign_evidence, verify_evidence
 from states.encoding import encode
 from states.errors import InvalidSignature
@@ -27,7 +30,7 @@ from states.ledger import LedgerTransaction
 from states.signed import HELD_OR_PROVEN, SignedTransaction
 from states.state import StateRef, TransactionId
 from states.subjects.consent import SEAL_PLACES as _CONSENT_SEALS
-from states.subjects.consent import Consent
+from states.subjects.consent import Consent, ConsentRevoke
 from states.subjects.pinned import check_pinned, named_patient
 from states.subjects.restriction import SEAL_PLACES as _RESTRICTION_SEALS
 from states.subjects.restriction import Restriction
@@ -35,6 +38,7 @@ from states.subjects.terms import Exceptions, SubjectAt, Terms
 from states.verifier import CheckedTransaction, VerifiedTransaction
 
 _ROW, _IN_FORCE = table_of(StatementRow), table_of(InForceRow)
+_TX, _HOLDER = table_of(TransactionRow), table_of(HolderRow)
 _ADD = sql(insert(_ROW))
 _ADD_IN_FORCE = sql(insert(_IN_FORCE).prefix_with("OR IGNORE"))
 _END = sql(
@@ -61,6 +65,17 @@ _HELD = sql(
         _ROW.c.grantee == bindparam("me"), _ROW.c.consumed_seq.is_(None), _ROW.c.closed_at.is_(None)
     )
     .order_by(_ROW.c.created_seq)
+)
+
+_HELD_WITH = sql(
+    select(_TX.c.tx)
+    .join(_HOLDER, _HOLDER.c.number == _TX.c.number)
+    .where(
+        _TX.c.status == int(Status.HELD),
+        _HOLDER.c.party == bindparam("party"),
+        _TX.c.tx > bindparam("after"),
+    )
+    .order_by(_TX.c.tx)
 )
 
 Statement = Consent | Restriction
@@ -238,6 +253,21 @@ class Statements:
         for item in ledger.inputs:
             self.close(step, item.ref)
         return Heeded(self._owed(step, ledger, {state.agent for state in ended}))
+
+    def unnotarised(self, step: Step, request: FindUnnotarised) -> Found:
+        """See FindUnnotarised. There are as many as this agent's patients have withdrawn while a notary is away."""
+        asked = {"party": request.peer, "after": request.after}
+        held = (TransactionId(tx) for (tx,) in step.unit.execute(_HELD_WITH, asked).fetchall())
+        return Found(tuple(islice((tx for tx in held if self._withdraws(step, tx)), FETCH_MAX)))
+
+    def _withdraws(self, step: Step, tx: TransactionId) -> bool:
+        """Whether a draft is an agent's own word that a consent has ended."""
+        filtered = self.vault.stored(step.unit, tx).filtered
+        commands = [COMMAND.decode(c).data for _, c in filtered.components(Group.COMMANDS)]
+        codec = self.vault.verifier.contracts.commands
+        roles = self.vault.holders_of(step.unit, tx).get(self.me, frozenset())
+        said = [codec.decode(command) for command in commands]
+        return "agent" in roles and any(isinstance(each, ConsentRevoke) for each in said)
 
     @staticmethod
     def close(step: Step, ref: StateRef) -> None:

@@ -3,7 +3,7 @@
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.blobs.cipher import DATA_KEY_SIZE
@@ -60,6 +60,12 @@ SUBJECT_SEAL = 1  # its place in a transfer's sealed group; the record's content
 _INTRODUCTION, _RECORD = table_of(IntroductionRow), table_of(RecordRow)
 _TRANSFER = table_of(TransferRow)
 _ADD_INTRODUCTION = sql(insert(_INTRODUCTION).prefix_with("OR IGNORE"))
+_DROP_ENDED = sql(
+    delete(_INTRODUCTION).where(
+        _INTRODUCTION.c.until <= bindparam("now"), _INTRODUCTION.c.leaf.is_(None)
+    )
+)
+"""What nobody made use of in time; an agent that announces without end fills an hour of it and no more."""
 _GET_INTRODUCTION = sql(
     select(
         _INTRODUCTION.c.patient,
@@ -171,8 +177,10 @@ class Transfers:
         if enrolment.agent != request.agent:
             raise FlowRefused("other-agent", "the patient has another agent here")
         who = {"token": said.token, "agent": request.agent, "patient": said.patient}
-        what = {"record_tx": said.record.tx, "record_idx": said.record.index, "until": said.until}
+        until = min(said.until, step.now + INTRODUCED_MS)  # whatever the agent says
+        what = {"record_tx": said.record.tx, "record_idx": said.record.index, "until": until}
         rest = {"comes": said.comes, "leaf": None, "lock": None, "withheld": None}
+        step.unit.execute(_DROP_ENDED, {"now": step.now})
         step.unit.execute(_ADD_INTRODUCTION, who | what | rest)
         return Done()
 

@@ -7,7 +7,7 @@ import msgspec
 from flows.finality import WindowLapsed, finalise
 from flows.flow import FlowContext, FlowSession, Request, Untrusted
 from flows.notices import Letter, post
-from flows.services import Done, Held, Recorded, transaction_part
+from flows.services import Done, Found, Held, Recorded, transaction_part
 from states.errors import MalformedBytes
 from states.identity import Party
 from states.state import StateRef, TransactionIdField
@@ -39,6 +39,23 @@ class HeedSigned(Request[Heeded], frozen=True, array_like=True, tag="heed-signed
     answers: ClassVar[type[msgspec.Struct]] = Heeded
     peer: Party
     part: bytes
+
+
+class FindUnnotarised(Request[Found], frozen=True, array_like=True, tag="find-unnotarised"):
+    """At an agent: the next withdrawals, after this one, that a peer had to heed and no notary has seen yet."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Found
+    peer: Party
+    after: bytes
+
+
+async def withdraw_again(flow: FlowContext, peer: Party) -> None:
+    """Tell a restored peer again what it had to heed at once: no transaction is there yet that would bring it back."""
+    after = b""
+    while found := (await FindUnnotarised(peer, after)).transactions:
+        for tx in found:
+            flow.letter(peer, HeedAtOnce.name, Heed(tx), (transaction_part(tx, peer),))
+        after = found[-1]
 
 
 async def state(

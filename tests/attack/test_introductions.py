@@ -147,3 +147,15 @@ def test_an_introduction_is_nobody_elses(village: Village) -> None:
     said = Offer(token, record, None)
     session = stranger.open(to, TakeCustody.name, said, (b"any bytes",))
     assert refused(stranger, session) == "not-announced"
+
+
+def test_what_was_announced_and_not_used_is_forgotten(village: Village) -> None:
+    """An agent that announces without end keeps an hour's worth at the custodian, whatever end it names."""
+    record = published(village)
+    liar = LyingMercy(village)
+    for _ in range(50):
+        liar.announced(record)
+    village.pass_time(2 * 3_600_000)
+    liar.announced(record)
+    (rows,) = village.nodes["Riverside"].db.execute("SELECT count(*) FROM introduction").fetchone()
+    assert rows == 1

@@ -138,6 +138,30 @@ def test_a_withdrawal_of_consent_that_only_the_custodian_still_knows_of_closes_a
     assert decided(village, tx) is GateRule.NOT_WITHDRAWN
 
 
+def test_a_withdrawal_of_consent_that_both_have_forgotten_comes_again_from_the_agent(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consent = granted(village)
+    tx = made(village, consent)
+    images = {name: image_of(village, name) for name in ("Riverside", "Mercy")}
+    monkeypatch.setattr(village, "_ask", lambda _node, _question: None)
+    village.run("Agent", RevokeConsent(consent))
+    for name, image in images.items():
+        restored(village, name, image)
+    closed = "SELECT closed_at FROM statement WHERE tx = ?"
+    for name in images:
+        assert village.nodes[name].db.execute(closed, (consent.tx,)).fetchall() == [(None,)]
+    connect(village, "Mercy", "Riverside")
+    village.pass_time(60_000)
+    assert decided(village, tx) is GateRule.CONFIRMED
+    connect(village, "Mercy", "Agent")
+    village.pass_time(WAIT_MS << TRIES)
+    assert decided(village, tx) is GateRule.NOT_WITHDRAWN
+    connect(village, "Riverside", "Agent")
+    for name in images:
+        assert village.nodes[name].db.execute(closed, (consent.tx,)).fetchall() != [(None,)]
+
+
 def test_a_newer_version_is_announced_again(village: Village) -> None:
     consent = granted(village)
     tx = made(village, consent)

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from sqlite3 import Connection
 
 import pytest
@@ -13,7 +14,7 @@ from app.gate import Opened, Refused
 from app.readings.chains import Alarm, Mark
 from app.readings.log import ChainOf, Reading
 from app.readings.looks import Look, LookAlarm
-from app.storage.database import transaction
+from app.storage.database import open_database, transaction
 from app.storage.flow_store import SqliteFlowStore
 from flows.recovery import Recover
 from flows.subjects.enrolment import Practitioner
@@ -35,8 +36,8 @@ OTHERS = {
 class House:
     """The village after a disclosure: Dr Reed reads it at Riverside, Dr Mora the same record at Mercy."""
 
-    def __init__(self) -> None:
-        self.village = Village(seed=29, double_run=True)
+    def __init__(self, *, double_run: bool = True) -> None:
+        self.village = Village(seed=29, double_run=double_run)
         self.first_disk = image_of(self.village, "Agent")
         consent = granted(self.village)
         self.tx = TransactionId(disclosed(self.village, consent).tx or b"")
@@ -51,17 +52,18 @@ class House:
     def agent(self) -> Assembly:
         return self.village.nodes["Agent"]
 
-    def open(self, name: str) -> None:
-        """Let somebody at a node read, without telling anybody yet."""
+    def ask(self, name: str) -> Opened | Refused:
+        """Let somebody at a node read, or be refused: either is a line, of which nobody is told yet."""
         gate = self.village.nodes[name].gate
-        opened: Opened | Refused
         if name == "Mercy":
-            opened = gate.read_own(self._mora(), self.record, "TREAT")
+            answer = gate.read_own(self._mora(), self.record, "TREAT")
         else:
-            opened = gate.read_record(reed_signed_in(self.village), self.tx, 0, "TREAT")
-        assert isinstance(opened, Opened)
-        assert b"".join(opened.chunks) == b"HbA1c 6.1 %"
+            answer = gate.read_record(reed_signed_in(self.village), self.tx, 0, "TREAT")
         self.village.pass_time(1_000)
+        return answer
+
+    def open(self, name: str) -> None:
+        assert isinstance(self.ask(name), Opened)
 
     def read(self, name: str) -> None:
         self.open(name)
@@ -292,6 +294,25 @@ def test_an_agent_that_lost_all_has_the_list_of_a_disclosure_that_it_learns_of_a
     assert house.kinds() == {}
 
 
+def test_what_a_backup_counts_as_reported_is_told_again_to_an_agent_that_lost_it(
+    house: House,
+) -> None:
+    """When the agent was restored, Riverside had an older disk, without the line; then it gets a newer one back."""
+    older = image_of(house.village, "Riverside")
+    agent = image_of(house.village, "Agent")
+    house.read("Riverside")
+    newer = image_of(house.village, "Riverside")
+    newer.execute("DELETE FROM flow_outbox")  # the agent had acknowledged all that it was told
+    house.restore("Riverside", older)
+    house.restore("Agent", agent)
+    assert house.looks("Riverside") == []
+    house.restore("Riverside", newer)
+    (look,) = house.looks("Riverside")
+    assert look.mark is None
+    house.report_heads()
+    assert house.kinds().keys() == {Alarm.RESTORED}
+
+
 def test_many_readings_come_back_page_by_page(house: House) -> None:
     image = image_of(house.village, "Agent")
     riverside = house.village.nodes["Riverside"]
@@ -340,3 +361,92 @@ def test_both_restored_keep_together_what_either_has(house: House) -> None:
     assert [look.mark for look in looks] == [None, None, None]
     assert [look.number for look in looks] == [1, 2, 3]
     assert house.kinds().keys() == {Alarm.RESTORED}
+
+
+class Chances:
+    """Readings, reports, backups and restores in any order, and what Ada's list must have in the end."""
+
+    def __init__(self, seed: int) -> None:
+        self.house = House(double_run=False)
+        self.random = Random(seed)
+        names = ("Mercy", "Riverside", "Agent")
+        self.listed = self._in_list()
+        self.ever = set(self.listed)
+        self.images = {name: [(image_of(self.house.village, name), self.listed)] for name in names}
+
+    def _in_list(self) -> set[bytes]:
+        found = self.house.agent.looks.who_looked(self.house.agent.db, ADA.hex(), most=1_000)
+        return {each.digest for each in found}
+
+    def _in_logs(self, *, told: bool) -> set[bytes]:
+        return {
+            digest
+            for name in ("Mercy", "Riverside")
+            for (digest,) in self.house.village.nodes[name].db.execute(
+                "SELECT r.digest FROM reading r JOIN reading_chain c USING (chain)"
+                " WHERE c.agent IS NOT NULL AND r.reported >= ?",
+                (int(told),),
+            )
+        }
+
+    def read(self) -> None:
+        self.house.ask(self.random.choice(("Mercy", "Riverside")))
+
+    def report(self) -> None:
+        self.house.report()
+        self.listed = self.listed | self._in_logs(told=True)
+
+    def heads(self) -> None:
+        self.house.village.pass_time(86_400_000)
+        self.house.report_heads()
+        self.listed = self.listed | self._in_logs(told=True)
+
+    def back_up(self) -> None:
+        name = self.random.choice(sorted(self.images))
+        self.images[name].append((image_of(self.house.village, name), self.listed))
+
+    def restore(self) -> None:
+        """Put any backup back, not the newest alone."""
+        name = self.random.choice(sorted(self.images))
+        image, listed = self.random.choice(self.images[name])
+        copy = open_database(":memory:")
+        image.backup(copy)
+        self.house.restore(name, copy)
+        if name == "Agent":
+            self.listed = listed
+        self.listed = self.listed | self._in_logs(told=True)
+        self.ever |= self._in_logs(told=False)
+
+    def check(self) -> list[Look]:
+        house = self.house
+        found = self._in_list()
+        assert found >= self.listed
+        # A letter that lies in the backup of an organisation goes again to an agent that was itself restored since.
+        assert found - self.listed <= self.ever
+        self.listed = found
+        self.ever |= found
+        looks = house.agent.looks.who_looked(house.agent.db, ADA.hex(), most=1_000)
+        assert Mark.CONTRADICTED not in {each.mark for each in looks}
+        for each in looks:
+            house.verify(each)
+        assert house.kinds().keys() <= {Alarm.RESTORED}
+        return looks
+
+    def check_marks(self) -> None:
+        """Once every chain's head was told: what is in a log is not lost to it, and what is in none any more is."""
+        self.heads()
+        lost = {each.digest for each in self.check() if each.mark is Mark.LOST}
+        assert lost == self.listed - self._in_logs(told=False)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_whatever_is_restored_her_list_has_all_that_it_can_and_nobody_honest_is_accused(
+    seed: int,
+) -> None:
+    chances = Chances(seed)
+    steps = (chances.read, chances.report, chances.heads, chances.back_up, chances.restore)
+    for _ in range(40):
+        chances.random.choices(steps, (10, 5, 1, 3, 3))[0]()
+        chances.check()
+    chances.check_marks()
+    assert chances._in_list() >= chances._in_logs(told=False)

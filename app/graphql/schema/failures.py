@@ -15,7 +15,14 @@ from app.blobs import errors as blobs
 from app.graphql.enums import documented
 from app.readings.bundles import NothingToProve
 from app.subjects.notary_change import UnexpectedEntry
-from app.vault.reader import BasisNotHeld, NotEnrolled, NotHeld, NotYet, PartlyShown
+from app.vault.reader import (
+    AlteredTransaction,
+    BasisNotHeld,
+    NotEnrolled,
+    NotHeld,
+    NotYet,
+    PartlyShown,
+)
 from app.vault.vault import NotConcerned
 from flows.envelope import EarlyOverflow
 from flows.finality import AlreadyConsumed, NotCommitted, WindowLapsed
@@ -115,7 +122,7 @@ _EXCEPTIONS: dict[FailureCode, tuple[type[Exception], ...]] = {
         BasisNotHeld,
         PartlyShown,
     ),
-    FailureCode.OPERATOR_NEEDED: (Parked,),
+    FailureCode.OPERATOR_NEEDED: (Parked, AlteredTransaction),
 }
 _BY_NAME = {kind.__name__: code for code, kinds in _EXCEPTIONS.items() for kind in kinds}
 _CODED = frozenset(

@@ -43,23 +43,26 @@ class GlobalIds:
         self._siv = AESSIV(key)
         self._decoder = msgspec.msgpack.Decoder(_Named)
         self.seal = lru_cache(REMEMBERED)(self._seal)
-        self.open = lru_cache(REMEMBERED)(self._open)
+        self._opened = lru_cache(REMEMBERED)(self._named)
 
     def _seal(self, kind: str, *keys: SortKey) -> strawberry.ID:
         sealed = self._siv.encrypt(msgspec.msgpack.encode((kind, keys)), [b"id"])
         text = base64.urlsafe_b64encode(bytes([VERSION]) + sealed).rstrip(b"=").decode()
         return strawberry.ID(text)
 
-    def _open(self, id_: str) -> Named | None:
+    def open(self, id_: str) -> Named | None:
         """Return what an id of this node names; None for everything else."""
-        if len(id_) > ID_CHARS_MAX:
+        if len(id_) > ID_CHARS_MAX:  # before anything remembers it
             return None
         try:
-            raw = base64.b64decode(id_ + "=" * (-len(id_) % 4), b"-_", validate=True)
-            if raw[:1] != bytes([VERSION]):
-                return None
-            named = self._decoder.decode(self._siv.decrypt(raw[1:], [b"id"]))
+            return self._opened(id_)
         except (InvalidTag, ValueError, msgspec.DecodeError):
-            return None
+            return None  # and forgotten: what a client makes up takes no other id's place
+
+    def _named(self, id_: str) -> Named:
+        raw = base64.b64decode(id_ + "=" * (-len(id_) % 4), b"-_", validate=True)
+        if raw[:1] != bytes([VERSION]):
+            raise ValueError("of another version")
+        named = self._decoder.decode(self._siv.decrypt(raw[1:], [b"id"]))
         keys = tuple(key for key in named.keys if isinstance(key, int | str | bytes))
         return Named(named.kind, keys)

@@ -25,6 +25,7 @@ from app.graphql.schema import (
     disclosure,
     enrolling,
     flow,
+    moving,
     mutation,
     notary,
     operating,
@@ -218,6 +219,9 @@ class Mutation:
     )
     request_disclosure: mutation.FlowPayload = strawberry.mutation(
         resolver=disclosing.request_disclosure, description="Ask for what a consent permits."
+    )
+    change_notary: mutation.FlowPayload = strawberry.mutation(
+        resolver=moving.change_notary, description="Move a state to another notary."
     )
     pause_flow: mutation.FlowPayload = strawberry.mutation(
         resolver=operating.pause_flow,

@@ -15,8 +15,11 @@ from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach
 from app.rows.tables import InForceRow
 from app.storage.statements import table_of
+from states.subjects.terms import Exceptions as LeftOut
+from states.subjects.terms import Terms as Said
 
 TERMS_REMEMBERED = 4_096  # few say something of their own
+TERMS_BYTES_REMEMBERED = 512  # and those that say much are read each time
 
 _IN_FORCE = table_of(InForceRow)
 _TOLD = sql(
@@ -93,8 +96,18 @@ class InForce:
     since: datetime = strawberry.field(description="Since when, by its own clock.")
 
 
-_said = lru_cache(TERMS_REMEMBERED)(TERMS.decode)
-_left_out = lru_cache(TERMS_REMEMBERED)(EXCEPTIONS.decode)
+_said_before = lru_cache(TERMS_REMEMBERED)(TERMS.decode)
+_left_out_before = lru_cache(TERMS_REMEMBERED)(EXCEPTIONS.decode)
+
+
+def _said(cell: bytes) -> Said:
+    return _said_before(cell) if len(cell) <= TERMS_BYTES_REMEMBERED else TERMS.decode(cell)
+
+
+def _left_out(cell: bytes) -> LeftOut:
+    if len(cell) <= TERMS_BYTES_REMEMBERED:
+        return _left_out_before(cell)
+    return EXCEPTIONS.decode(cell)
 
 
 def terms_of(context: ApiContext, cell: Cell) -> Terms:

@@ -90,10 +90,15 @@ class Patients:
 
     def __init__(self) -> None:
         self.said: list[Statement] = []
+        self.told = True
 
     def statements(self, db: Connection, patient: str) -> list[Statement]:
         assert db is not None
         return self.said if patient == LOCAL else []
+
+    def is_told(self, db: Connection, patient: str) -> bool:
+        assert db is not None
+        return self.told or patient != LOCAL
 
 
 class World:

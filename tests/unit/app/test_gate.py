@@ -193,6 +193,10 @@ def _erased(asked: Asked) -> None:
     asked.world.change("UPDATE record SET key = NULL")
 
 
+def _untold(asked: Asked) -> None:
+    asked.world.patients.told = False
+
+
 def _restricted(asked: Asked) -> None:
     asked.world.closes()
 
@@ -216,6 +220,7 @@ OWN_BREAKS: tuple[tuple[GateRule, Break], ...] = (
     (GateRule.OWN_RECORD, _not_ours),
     (GateRule.OWN_RECORD, _erased),
     (GateRule.OWN_RECORD, _passed_on),
+    (GateRule.TOLD, _untold),
     (GateRule.NOT_CLOSED, _restricted),
     (GateRule.READABLE, _own_damaged),
 )

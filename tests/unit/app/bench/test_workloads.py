@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from app.bench import main
+from app.bench import NAMES
 from app.bench.document import stream
 from app.bench.flow_steps import measure_flow_steps
 from app.bench.notary import Load, NotaryBench
@@ -15,6 +15,7 @@ from app.bench.observations import observations
 from app.bench.primitives import Yardstick
 from app.bench.result import Report, Result
 from app.bench.run import BENCHES, measure, table
+from app.cli.application import main
 from app.fhir.resource import read_resource
 
 TINY = 0.001
@@ -104,10 +105,14 @@ def test_only_what_was_named_is_measured(
     report = measure(["document"], said.append, full=True, folder=tmp_path)
     assert said == ["document"]
     assert [each.value for each in report.results] == [1.0]
-    assert main(["--json", "--only", "document"]) == 0
+    assert main(["bench", "--json", "--only", "document"]) == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=Report).results[0].value == 0.0
 
 
-def test_an_unknown_name_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(SystemExit):
-        main(["--only", "nothing"])
+def test_an_unknown_name_is_a_mistake_of_the_caller(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "nothing"]) == 2
+    assert "nothing is none of notary, flows" in " ".join(capsys.readouterr().err.split())
+
+
+def test_every_benchmark_can_be_named() -> None:
+    assert tuple(BENCHES) == NAMES

@@ -4,6 +4,8 @@ import base64
 import json
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +20,7 @@ from states.encoding import encode
 from tests.attack.bad_input import said
 from tests.unit.states.proof_world import TRUST, Story
 
+ROOT = Path(__file__).parents[4]
 PASSWORD = "a password for one test"
 
 
@@ -53,6 +56,51 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return code, told.out, told.err
 
     return run_it
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("demo", ("--bundles", "--check", "--kill", "--kill-at", "--seed", "--keep", "--json")),
+        ("bench", ("--full", "--only", "--dbos", "--json")),
+    ],
+)
+def test_the_help_of_what_shows_the_network_is_that_of_every_command(
+    run: Run, command: str, options: tuple[str, ...]
+) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Usage:" in out
+    for option in options:
+        assert option in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--json",), "--json goes with --check or --kill"),
+        (("--kill-at", "revoke:nobody"), "revoke:nobody is no step and process"),
+        (("--bundles", "nowhere"), "nowhere"),
+        (("--quickly",), "--quickly"),
+    ],
+)
+def test_a_demonstration_that_cannot_be_meant_is_not_begun(
+    run: Run, arguments: tuple[str, ...], words: str
+) -> None:
+    code, out, told = run("demo", *arguments)
+    assert (code, out) == (2, "")
+    assert words in " ".join(told.replace("\u2502", " ").split())
+
+
+def test_the_help_loads_neither_the_demonstration_nor_the_benchmarks() -> None:
+    script = (
+        "import sys; from app.cli.application import main; main(['demo', '--help']);"
+        "print([m for m in sys.modules if m.startswith(('app.demo', 'app.bench.', 'app.graphql'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:

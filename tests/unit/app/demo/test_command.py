@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.application import main
 from app.config import usual_folders
-from app.demo.command import main
 from app.operations.ownership import owner_of, owning
 
 
@@ -17,7 +17,7 @@ def test_a_second_demonstration_says_which_runs_and_what_can_be_done(
     keys = usual_folders(folder / "mercy").keys
     keys.mkdir(parents=True)
     with owning(tmp_path, "demo.lock"), owning(keys):
-        assert main(["--check", "--folder", str(folder)]) == 2
+        assert main(["demo", "--check", "--folder", str(folder)]) == 2
     told = capsys.readouterr().err
     assert f"{folder} as process {me}; its nodes: mercy {me}." in told
     assert f"kill {me}" in told
@@ -33,5 +33,5 @@ def test_demonstrations_in_other_folders_do_not_mind_each_other(
     other.mkdir()
     (other / "letter.txt").write_text("mine")
     with owning(tmp_path, "demo.lock"):
-        assert main(["--check", "--folder", str(other)]) == 2
+        assert main(["demo", "--check", "--folder", str(other)]) == 2
     assert "nothing there is touched" in capsys.readouterr().err

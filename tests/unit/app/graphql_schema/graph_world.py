@@ -117,8 +117,8 @@ class Desk:
 class GraphVillage:
     """A village whose nodes answer GraphQL. Ada and Eve are enrolled at Mercy, Ada at Riverside, too."""
 
-    def __init__(self, seed: int = 11) -> None:
-        self.village = Village(seed)
+    def __init__(self, seed: int = 11, *, two_notaries: bool = False) -> None:
+        self.village = Village(seed, two_notaries=two_notaries)
         self.desks = {name: self._desk(node) for name, node in self.village.nodes.items()}
         staff = (("Riverside", REED, "Dr A. Reed"), ("Mercy", MORA, "Dr M. Mora"))
         for name, person, shown_as in staff:

@@ -157,6 +157,12 @@ def _close(world: GraphVillage) -> None:
     world.mutate(ADA_HERSELF, "restrict", fields)
 
 
+def _custodian_restored(world: GraphVillage) -> None:
+    """Her agent has not told it yet what she has closed since."""
+    node = world.village.nodes["Mercy"]
+    node.db.execute("INSERT INTO ledger_recovery SELECT x'', agent, 0 FROM enrolment LIMIT 1")
+
+
 STATES: dict[str, Callable[[GraphVillage], object]] = {
     "as told": _as_told,
     "revoked": GraphVillage.revoke,
@@ -167,6 +173,7 @@ STATES: dict[str, Callable[[GraphVillage], object]] = {
     "cut off": cut_off,
     "not alive": dead,
     "restored": restored,
+    "custodian restored": _custodian_restored,
 }
 
 
@@ -244,7 +251,8 @@ def test_the_gate_opens_to_a_patient_what_is_listed_to_her_and_to_nobody_else(st
     ("state", "mora", "reed"),
     [("as told", 2, 2), ("revoked", 2, 0), ("restricted", 0, 0), ("withdrawn", 2, 0),
      ("out of time", 2, 0), ("expired", 2, 0), ("cut off", 2, 0), ("not alive", 2, 0),
-     ("restored", 2, 0)],
+     ("restored", 2, 0),
+     ("custodian restored", 0, 2)],
 )  # fmt: skip
 def test_each_state_changes_what_the_gate_opens(state: str, mora: int, reed: int) -> None:
     """Else the comparison would compare nothing with nothing."""

@@ -44,6 +44,7 @@ MUTATIONS = {
     "permitTransfer": Role.PATIENT,
     "withdrawTransferPermit": Role.PATIENT,
     "requestDisclosure": Role.CLINICIAN,
+    "changeNotary": Role.OPERATOR,
     "pauseFlow": Role.OPERATOR,
     "resumeFlow": Role.OPERATOR,
     "retryFlow": Role.OPERATOR,
@@ -182,7 +183,8 @@ def _some_fields(name: str) -> dict[str, object]:
         "withdrawTransferPermit": key | {"permit": "x"},
         "requestDisclosure": key | {"consent": "x", "purpose": "TREAT"},
     }
-    return some.get(name, {"flow": "x"})
+    moved = {"transaction": "00" * 32, "index": 0, "notary": "x"}
+    return some.get(name, key | moved if name == "changeNotary" else {"flow": "x"})
 
 
 @pytest.mark.parametrize("who", USERS, ids=lambda who: who.user_id)

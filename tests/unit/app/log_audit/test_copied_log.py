@@ -9,9 +9,10 @@ from sqlite3 import Connection
 import pytest
 
 from app.bench.workshop import START
-from app.log_audit.auditor import LogAuditor
-from app.log_audit.copied_log import STRIDE, CopiedLog, CopyAudit, open_copies
+from app.log_audit.auditor import UNREAD_MS_MAX, LogAuditor
+from app.log_audit.copied_log import FILE_NAME, STRIDE, CopiedLog, CopyAudit, open_copies
 from app.log_audit.edge import Edge
+from app.transport.errors import RequestTimedOut
 from app.witness import SPENT_TWICE, ReadTile
 from notaries.audit import DoubleSpend, Finding, LoggedTwice, NotAsSigned, TimeFell
 from states.crypto.merkle import leaf_hash, root_of
@@ -137,7 +138,7 @@ def test_a_notary_that_spent_a_state_twice_is_distrusted_like_one_that_forked(
     def reading(_: object) -> ReadTile:
         return reader
 
-    auditor = LogAuditor(db, mercy.witnesses, reading)
+    auditor = LogAuditor(db, mercy.witnesses, reading, lambda: START)
     asyncio.run(witness.see(store.note, reader))
     assert asyncio.run(auditor.catch_up(witness)) == 2
     assert mercy.witnesses.trusts(witness.notary)
@@ -147,3 +148,39 @@ def test_a_notary_that_spent_a_state_twice_is_distrusted_like_one_that_forked(
     assert not mercy.witnesses.trusts(witness.notary)
     nullifier = (7).to_bytes(32, "big").hex()
     assert witness.distrust == (SPENT_TWICE, store.note, f"{nullifier} 1 2")
+
+
+def test_a_notary_that_shows_no_entries_is_found_wanting_after_some_hours(db: Connection) -> None:
+    village = Village(seed=25)
+    mercy, now = village.nodes["Mercy"], [START]
+    (witness,) = mercy.witnesses.all()
+    store = LyingStore([entry(1), entry(2)], village.founding.log_signer)
+    reader = Reader(store)
+    is_silent = [True]
+
+    async def read(path: str) -> bytes:
+        if is_silent[0] and "entries" in path:
+            raise RequestTimedOut(witness.notary, "tile")
+        return await reader(path)
+
+    auditor = LogAuditor(db, mercy.witnesses, lambda _: read, lambda: now[0])
+    asyncio.run(witness.see(store.note, reader))
+    for _ in range(2):
+        with pytest.raises(RequestTimedOut):
+            asyncio.run(auditor.catch_up(witness))
+    assert (auditor.behind(), auditor.keeps_up(witness.notary)) == (2, True)
+    now[0] += UNREAD_MS_MAX
+    assert not auditor.keeps_up(witness.notary)
+    is_silent[0] = False
+    assert asyncio.run(auditor.catch_up(witness)) == 2
+    assert (auditor.behind(), auditor.keeps_up(witness.notary)) == (0, True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database at all" * 300])
+def test_copies_that_are_damaged_are_made_anew(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(damage)
+    reader = Reader(LyingStore([entry(n) for n in range(3)]))
+    with closing(open_copies(path)) as db:
+        assert follow(db, reader) == []
+        assert CopiedLog(db, KEYS).size == 3

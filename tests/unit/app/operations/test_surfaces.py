@@ -99,7 +99,7 @@ def test_readiness_says_which_condition_fails(network: DemoNetwork) -> None:
     said = msgspec.json.decode(asyncio.run(ask()))
     assert said == {
         "ready": False,
-        "checks": {"turns": True, "notary": False, "notary-log": True},
+        "checks": {"turns": True, "notary": False, "notary-log": True, "notary-audit": True},
     }
 
 
@@ -124,6 +124,28 @@ def test_a_member_whose_notary_contradicted_itself_is_not_ready_and_says_so(
     ready, numbers = asyncio.run(ask())
     assert msgspec.json.decode(ready)["checks"]["notary-log"] is False
     assert b"\ncarecord_notaries_distrusted 1.0" in numbers
+
+
+def test_consents_are_confirmed_at_the_start_and_twice_within_the_lease(
+    network: DemoNetwork,
+) -> None:
+    """After an outage that outlasted the lease nothing would open until the next beat."""
+
+    async def ask() -> tuple[list[str], float, int]:
+        member, notary = _member(network), _notary(network)
+        await notary.start()
+        await member.start()
+        await _until_ready(member.app, ready=True)
+        flows = member.node.assembly.engine.flows()
+        lease_ms = member.node.map.parameters().limits.lease_ms
+        seconds = member.node.confirm_seconds()
+        await member.stop()
+        await notary.stop()
+        return [each.tag for each in flows], seconds, lease_ms
+
+    tags, seconds, lease_ms = asyncio.run(ask())
+    assert tags.count("confirm-consents/1") == 1
+    assert seconds * 2_000 == lease_ms == 3_600_000
 
 
 MEMBER_NUMBERS = (

@@ -423,6 +423,25 @@ def test_a_head_that_names_an_unreported_entry_or_forgets_one_is_an_alarm() -> N
     assert network.all_alarms()[-1] == "FORGED"
 
 
+def test_a_head_that_comes_after_what_was_written_since_denies_nothing() -> None:
+    """It lay in the backup of its organisation, and its agent was restored to before it came."""
+    network = Network()
+    pen = Pen(network)
+    first = pen.write(at=NOON)
+    second = pen.write(number=2, previous=pen.digest(first), at=NOON + 10)
+    network.tell(first, second)
+    signer = HandleSigner(network.keys, NodeKey.READING_LOG)
+    late = DailyHead(NETWORK, RIVERSIDE, pen.first.chain, 1, pen.digest(first), 1, NOON + 5, None)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, late)))
+    assert network.alarms() == []
+    another = but(late, digest=seeded("another"), at=NOON + 6)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, another)))
+    assert network.alarms() == [Alarm.CONTRADICTED]
+    denied = but(late, at=NOON + 11)
+    network.tell(ToldHead(None, DISCLOSED, sign_head(signer, denied)))
+    assert network.alarms() == [Alarm.CONTRADICTED, Alarm.CONTRADICTED]
+
+
 def test_a_head_that_later_lines_have_overtaken_denies_nothing() -> None:
     """Letters are taken in any order: the day's head was signed before the line that came first."""
     network = Network()
@@ -626,3 +645,39 @@ def test_a_line_that_comes_after_its_log_was_restored_to_before_it_is_lost_there
     assert [look.mark for look in found if look.entry.outcome == "refused"] == [Mark.LOST]
     assert marks(network) == {None: 2, Mark.LOST: 1}
     assert network.alarms() == [Alarm.RESTORED]
+
+
+def test_an_entry_that_another_epoch_disowned_before_it_came_is_a_contradiction() -> None:
+    network = Network()
+    pen = Pen(network)
+    network.tell(pen.write(number=2, previous=seeded("x"), restored=restored(1, 1)))
+    assert network.alarms() == [Alarm.RESTORED, Alarm.MISSING]
+    network.tell(pen.write())
+    assert marks(network) == {None: 1, Mark.CONTRADICTED: 1}
+    assert Alarm.CONTRADICTED in network.alarms()
+
+
+def test_a_backup_older_than_the_last_may_be_followed_by_a_newer() -> None:
+    """Restored after the first line, and then from a backup that had three: that has back what was lost."""
+    network = Network()
+    pen = Pen(network)
+    lines = [pen.write()]
+    for number in (2, 3):
+        lines.append(pen.write(number=number, previous=pen.digest(lines[-1])))
+    older = pen.write(
+        number=2,
+        previous=pen.digest(lines[0]),
+        outcome="refused",
+        restored=restored(1, 1, NOON + 1),
+    )
+    network.tell(*lines, older)
+    assert lost(network) == {(2, "read"), (3, "read")}
+    newer = pen.write(number=4, previous=pen.digest(lines[2]), restored=restored(2, 3, NOON + 2))
+    network.tell(newer)
+    assert lost(network) == {(2, "refused")}
+    assert network.alarms() == [Alarm.RESTORED, Alarm.RESTORED]
+
+
+def lost(network: Network) -> set[tuple[int, str]]:
+    found = network.looks.who_looked(network.there, ADA)
+    return {(look.number, look.entry.outcome) for look in found if look.mark is Mark.LOST}
