@@ -26,6 +26,7 @@ AGAIN_MS = (2_000, 9_000)  # after which a patient tries once more what had to b
 WAITS_MS = (1_500, 8_000, 40_000)
 AT_ONCE_MS = (0, 300)  # after a restart: before its peers have said anything, as a rule
 EAGER_SHARE = 0.5  # of restarts, after which somebody reads at once
+EAGER_LOOKS = 3  # at a node that is back from an image: what it has forgotten must not open
 SESSION = timedelta(hours=8)
 
 _DISCLOSED = (
@@ -182,7 +183,8 @@ class Readers:
 
     def _started(self, node: SimNode, restored: bool) -> None:  # noqa: FBT001 - what the world says
         """Somebody is waiting for a node to come back; and it does at once what its beats would."""
-        if restored or self._random.random() < EAGER_SHARE:
+        eager = EAGER_LOOKS if restored else self._random.random() < EAGER_SHARE
+        for _ in range(eager):
             self._world.after(self._random.randint(*AT_ONCE_MS), partial(self.read_at, node))
         self._report_soon(node)
         if restored:

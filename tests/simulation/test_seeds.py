@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import report, run_many
-from tests.simulation.coverage import missing
+from tests.simulation.coverage import (
+    AT_GATES,
+    CONVERSATIONS,
+    IN_TURNS,
+    NAMES,
+    NOT_ASSERTED,
+    ONLY_ANSWERS,
+    QUESTIONS,
+    TOTALS,
+    forgotten,
+    missing,
+)
 from tests.simulation.faults import Met
 from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.run import simulate
@@ -26,6 +37,26 @@ def test_two_hundred_seeds_keep_every_promise_and_meet_the_faults() -> None:
         assert outcome.violation is None, report(outcome)
         met += outcome.met
     assert not missing(met, SEEDS, FLOOR)
+    assert not forgotten(met, SEEDS)
+
+
+def test_no_flow_and_no_responder_is_forgotten() -> None:
+    kinds = (CONVERSATIONS, QUESTIONS, ONLY_ANSWERS, NOT_ASSERTED)
+    said = [name for each in kinds for name in each if name.endswith("/1")]
+    named = {name for each in (CONVERSATIONS, QUESTIONS) for name in each}
+    assert {name for name in said if " " not in name} == NAMES
+    assert not named & ONLY_ANSWERS
+    assert not named & NOT_ASSERTED.keys()
+
+
+def test_what_does_not_happen_is_missed_and_what_happens_unasserted_is_noticed() -> None:
+    lacking = missing(Met(), 1_000)
+    assert len(lacking) >= len(AT_GATES) + len(TOTALS) + len(CONVERSATIONS)
+    for fault in TOTALS:
+        assert any(line.startswith(f"{fault} x in") for line in lacking), fault
+    often = Met({(fault, "LETTER", "show-consumed/1"): 60 for fault in IN_TURNS})
+    assert forgotten(often, 1_000) == ["LETTER x show-consumed/1"]
+    assert not forgotten(often, 2_000)
 
 
 @pytest.mark.simulation

@@ -15,7 +15,6 @@ from flows.flow import Flow
 from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
 from flows.subjects.disclosure import MakeDisclosure, RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
-from flows.subjects.patient_access import ReleaseToPatient, WithheldReason
 from flows.subjects.record import AmendRecord, PublishRecords
 from flows.subjects.restriction import LiftRestriction, Restrict
 from states.identity import PatientId
@@ -30,6 +29,7 @@ from tests.simulation.observer import present
 from tests.simulation.openings import Document
 from tests.simulation.passing import Passing
 from tests.simulation.readers import READER, Readers
+from tests.simulation.withholding import Withholding
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -42,7 +42,6 @@ RECIPIENTS = ("Riverside", "Mercy")
 DAY = 86_400_000
 ESTRANGED_MS = 90_000
 REED = READER
-WITHHELD_SHARE = 0.1  # of what is published
 
 _LIVE_STATEMENTS = (
     "SELECT tx, idx, custodian, grantee, patient FROM statement"
@@ -52,10 +51,6 @@ _GRANTED = "SELECT tx, idx, consumed_seq IS NULL FROM statement WHERE grantee = 
 _RECORDS = (
     "SELECT tx, idx, patient FROM record WHERE custodian = ? AND consumed_seq IS NULL"
     " AND key IS NOT NULL ORDER BY tx, idx"
-)
-_WITHHELD = (
-    "SELECT tx, idx, commitment FROM record WHERE custodian = ? AND withheld IS NOT NULL"
-    " ORDER BY tx, idx"
 )
 _ENROLMENTS = (
     "SELECT local, custodian FROM enrolment WHERE signed IS NOT NULL ORDER BY patient, custodian"
@@ -75,6 +70,7 @@ class Workload:
         self._agent = world.nodes["Agent"]
         self._desks = Desks(world, self._launch)
         self._passing = Passing(world, self._random, self._launch)
+        self._withholding = Withholding(world, self._random, self._launch)
         self.readers = Readers(world, self._launch)
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
@@ -91,7 +87,7 @@ class Workload:
             (1, self.contest),
             (8, self.readers.read),
             (1, self.beat),
-            (1, self.release),
+            (2, self._withholding.release),
         )
         for patient in self._patients:
             self._agent.resident.keys.add_patient(patient)
@@ -124,7 +120,7 @@ class Workload:
             *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
             *((0.4 + 0.08 * turn, partial(self._transfer_from, node)) for turn in range(6)),
             (0.5, partial(self._amend_at, node)),
-            *((at, self.release) for at in (0.45, 0.65)),
+            *((at, self._withholding.release) for at in (0.35, 0.45, 0.55, 0.65, 0.75)),
             (0.55, self.restrict),
             (0.6, self.amend_consent),
             *((0.7 + 0.1 * turn, self.lift) for turn in range(3)),
@@ -132,6 +128,8 @@ class Workload:
             *((0.4 + 0.09 * turn, partial(self.readers.read_at, reader)) for turn in range(7)),
             *((0.3 + 0.2 * turn, partial(self.readers.read_at, node)) for turn in range(3)),
             (0.7, partial(self.readers.read_at, self._agent)),
+            *((0.75, partial(self.readers.report_heads, each)) for each in (node, reader)),
+            (0.8, partial(self.readers.confirm, reader)),
         ]
         for share, act in acts:
             if self._random.random() < 0.8:
@@ -178,7 +176,7 @@ class Workload:
             self._world.oracle.permits.patients[sealed.commitment] = handle
             document = Document(handle, category, sealed.commitment)
             self._world.oracle.openings.documents[body] = document
-            reason = self._withhold(sealed.commitment) if may_withhold else None
+            reason = self._withholding.draw(sealed.commitment) if may_withhold else None
             for name, permitted in self._opened:
                 if category in permitted:
                     canaries.let(code, name)
@@ -203,21 +201,6 @@ class Workload:
         except (Killed, DiskFull):
             return None
         return batch
-
-    def _withhold(self, commitment: bytes) -> WithheldReason | None:
-        if self._random.random() >= WITHHELD_SHARE:
-            return None
-        self._world.oracle.openings.withheld.add(commitment)
-        return "to-be-discussed"
-
-    def release(self) -> None:
-        """Let a custodian show a patient what it has withheld from her."""
-        node = self._somewhere()
-        rows = node.disk.execute(_WITHHELD, (node.me,)).fetchall()
-        if rows:
-            tx, index, commitment = self._random.choice(rows)
-            self._world.oracle.openings.withheld.discard(commitment)
-            self._launch(node, ReleaseToPatient(StateRef(TransactionId(tx), index)))
 
     def publish(self) -> None:
         self._publish_at(self._world.nodes[self._random.choice(CUSTODIANS)])
