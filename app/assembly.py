@@ -1,6 +1,6 @@
 """A member's node without its sockets: engine, vault and subjects on one database. The simulator drives the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from sqlite3 import Connection, OperationalError
 from typing import Protocol
@@ -35,7 +35,7 @@ from app.subjects.statement import Statements
 from app.subjects.transfer import Transfers
 from app.subjects.transfer_permit import TransferPermits
 from app.subjects.wrapped import BLOB_PART
-from app.vault.aside import Aside, recoveries
+from app.vault.aside import Aside, Recovery, never_asked, recoveries, remember_asked
 from app.vault.drafts import Drafts
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import LedgerHandlers
@@ -239,6 +239,20 @@ class Assembly:
                     self.confirmation.begin(self.db, custodian, flow)
                 asked = True
         return asked
+
+    def ask_newcomers(self, members: Iterable[Party]) -> bool:
+        """Start asking members of the map that a restore could not ask, for its backup did not know them yet.
+
+        As long as one has not answered, what it may have closed stays closed.
+        """
+        found = never_asked(self.db, [party for party in members if party != self.me])
+        incarnation = self.engine.store.incarnation().hex()
+        with transaction(self.db):
+            for peer, since in found:
+                flow = self.engine.start(Recover(peer, since), f"recover {incarnation} {peer}")
+                Aside.begin(self.db, Recovery(flow, peer, since))
+                remember_asked(self.db, [peer], since)
+        return bool(found)
 
     def _has_ended(self, flow: bytes) -> bool:
         row = self.engine.flow(flow)

@@ -203,6 +203,7 @@ class MemberNode:
         self.assembly.report_heads()
         self.assembly.obtain_keys()
         self.assembly.ask_again()
+        self._ask_newcomers()
         self.pump.wake()
 
     async def _refresh_from(self, peer: Party) -> None:
@@ -212,3 +213,9 @@ class MemberNode:
         if await refresh(self.map, ask):
             _log.info("the map has news from %s", peer)
             self.transport.map_changed()
+            self._ask_newcomers()
+
+    def _ask_newcomers(self) -> None:
+        members = [each.party for each in self.map.members() if each.kind != "notary"]
+        if self.assembly.ask_newcomers(members):
+            self.pump.wake()

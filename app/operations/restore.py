@@ -1,7 +1,7 @@
 """A node made again from its backup: it tells its peers that it is not what it was, and asks each what it has lost."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -31,7 +31,7 @@ from app.operations.backup import (
 from app.operations.refusals import BackupRefused
 from app.storage.database import open_database, transaction
 from app.storage.flow_store import SqliteFlowStore
-from app.vault.aside import Aside, Recovery
+from app.vault.aside import Aside, Recovery, remember_asked
 from flows.recovery import Recover
 from flows.subjects.confirmation import ConfirmDisclosures
 from states.identity import Party
@@ -126,7 +126,7 @@ def begin_anew(
     db: Connection,
     assemble: Callable[[], Assembly],
     entropy: Callable[[int], bytes],
-    peers: Iterable[Party],
+    peers: Collection[Party],
     since: int,
 ) -> Assembly:
     """Give a restored database its new incarnation, and let a flow wait in it for each peer that asks it for all.
@@ -143,6 +143,7 @@ def begin_anew(
         assembly = assemble()
         assembly.readings.begin_epoch(db, assembly.given.clock())
         assembly.transfer_permits.withdraw_all(db)
+        remember_asked(db, peers, since)
         for peer in peers:
             key = f"recover {incarnation.hex()} {peer}"
             Aside.begin(db, Recovery(assembly.engine.start(Recover(peer, since), key), peer, since))

@@ -59,6 +59,15 @@ _MADE = sql(
         _DISCLOSURE.c.recipient == bindparam("recipient"),
     )
 )
+_HELD_WITH = sql(
+    select(_TX.c.tx)
+    .join(_HOLDER, _HOLDER.c.number == _TX.c.number)
+    .where(
+        _TX.c.tx == bindparam("tx"),
+        _TX.c.status == int(Status.HELD),
+        _HOLDER.c.party == bindparam("recipient"),
+    )
+)
 _COMMITMENTS = sql(
     select(_ITEM.c.commitment, _ITEM.c.withdrawn_at)
     .where(_ITEM.c.tx == bindparam("tx"))
@@ -141,6 +150,8 @@ class Confirmation:
         """See HeedAgain."""
         for notice in request.notices:
             self._notices.heed(step, request.custodian, notice)
+        for tx in request.lost:
+            self._notices.close(step, request.custodian, tx)
         return Done()
 
     def end(self, step: Step, request: EndConfirmation) -> Done:
@@ -151,8 +162,9 @@ class Confirmation:
     # -- the custodian -------------------------------------------------------------------------------
 
     def say(self, step: Step, request: SayAgain) -> SaidAgain:
-        """See SayAgain: of as many as one message holds. What is not the recipient's is as if it did not exist."""
+        """See SayAgain: of as many as one message holds. What is another's is as lost as what was never here."""
         said: list[Withdrawn | Superseded] = []
+        lost: list[TransactionId] = []
         answered = items = 0
         for tx in request.disclosures:
             mine = {"tx": tx, "me": self.me, "recipient": request.peer}
@@ -166,8 +178,11 @@ class Confirmation:
                     break
                 said += [Withdrawn(tx, withdrawn)] if withdrawn else []
                 said += [Superseded(tx, commitment, version) for commitment, version in newer]
+            elif step.unit.execute(_HELD_WITH, mine).fetchone() is None:
+                # One that is held is judged when it is recorded; what was denied of one that is gone nobody here knows.
+                lost.append(tx)
             answered += 1
-        return SaidAgain(answered, tuple(said))
+        return SaidAgain(answered, tuple(said), tuple(lost))
 
     def _withdrawn(self, step: Step, tx: TransactionId, consent: StateRef) -> tuple[bytes, ...]:
         """Return what of a disclosure may not be read any more: all of it where its consent is over or closed."""

@@ -25,6 +25,7 @@ from flows.services import Done
 from flows.step import Handlers
 from flows.subjects.notice import TakeNotice
 from states.groups import Group
+from states.identity import Party
 from states.sealed import SEALED
 from states.state import TRANSACTION_STATE, TransactionId
 from states.subjects.disclosure import Disclosure, Item
@@ -32,6 +33,7 @@ from states.subjects.disclosure import Disclosure, Item
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _EARLY, _TX = table_of(EarlyNoticeRow), table_of(TransactionRow)
 _CUSTODIAN = sql(select(_DISCLOSURE.c.custodian).where(_DISCLOSURE.c.tx == bindparam("tx")))
+_COMMITMENTS = sql(select(_ITEM.c.commitment).where(_ITEM.c.tx == bindparam("tx")))
 _WITHDRAW = sql(
     update(_ITEM)
     .where(
@@ -120,6 +122,16 @@ class Notices:
         step.unit.executemany(_ADD_EARLY, rows)
         self._say(step, notice, early, _WITHDRAW_EARLY, _SUPERSEDE_EARLY)
         return Done()
+
+    def close(self, step: Step, custodian: Party, tx: TransactionId) -> None:
+        """Withdraw all of a disclosure, recorded or only signed here, that its custodian has lost."""
+        row = step.unit.execute(_CUSTODIAN, {"tx": tx}).fetchone()
+        if row is None:
+            named = self.signed_here(step.unit, tx, custodian)
+        else:
+            named = frozenset(c for (c,) in step.unit.execute(_COMMITMENTS, {"tx": tx}))
+        if named:
+            self.heed(step, custodian, Withdrawn(tx, tuple(sorted(named))))
 
     @staticmethod
     def _say(

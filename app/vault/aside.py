@@ -6,6 +6,7 @@ put aside is notarised and verified but for what it lacks, so a peer can put not
 the notary; how much of one peer's is kept has a limit; and all of it goes when the last peer has brought its share.
 """
 
+from collections.abc import Iterable
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from app.storage.statements import sql, table_of
 from app.vault.reader import NotYet
 from app.vault.subject import Step
-from app.vault.tables import AsideRow, RecoveryRow
+from app.vault.tables import AsideRow, AskedAllRow, RecoveryRow
 from app.vault.vault import Vault
 from flows.services import FETCH_MAX, Recorded, Remembered
 from states.encoding import encode
@@ -30,7 +31,8 @@ ASIDE_MAX = 65_536  # transactions of one bringer: what a large house does in a 
 ASIDE_BYTES_MAX = 256 << 20
 BRINGERS_MAX = 16
 
-_ASIDE, _RECOVERY = table_of(AsideRow), table_of(RecoveryRow)
+_OTHERS = ""  # in the place of those whom the node, when it was restored, did not know
+_ASIDE, _RECOVERY, _ASKED = table_of(AsideRow), table_of(RecoveryRow), table_of(AskedAllRow)
 _PUT = sql(insert(_ASIDE).prefix_with("OR REPLACE"))
 _GET = sql(
     select(_ASIDE.c.bringer, _ASIDE.c.peers, _ASIDE.c.proven).where(_ASIDE.c.tx == bindparam("tx"))
@@ -52,6 +54,9 @@ _DROP_ALL = sql(delete(_ASIDE))
 _BEGIN = sql(insert(_RECOVERY).prefix_with("OR IGNORE"))
 _END = sql(delete(_RECOVERY).where(_RECOVERY.c.flow == bindparam("id")))
 _IS_OPEN = sql(select(_RECOVERY.c.flow).limit(1))
+_REMEMBER = sql(insert(_ASKED).prefix_with("OR REPLACE"))
+_REMEMBER_OTHERS = sql(insert(_ASKED).prefix_with("OR IGNORE"))
+_ASKED_SINCE = sql(select(_ASKED.c.peer, _ASKED.c.since))
 _UNENDED = sql(
     select(_RECOVERY.c.flow, _RECOVERY.c.peer, _RECOVERY.c.since).order_by(_RECOVERY.c.peer)
 )
@@ -82,6 +87,21 @@ def recoveries(db: Connection) -> list[Recovery]:
 def recovering_from(db: Connection) -> frozenset[str]:
     """Return the peers that may know what this restored node has forgotten."""
     return frozenset(each.peer for each in recoveries(db))
+
+
+def remember_asked(db: Connection, peers: Iterable[Party], since: int) -> None:
+    """Keep whom a restored node asks for all since then, so that it can tell who else there is."""
+    # Of the others the earliest: who was never asked may know what an earlier restore has lost.
+    db.execute(_REMEMBER_OTHERS, {"peer": _OTHERS, "since": since})
+    db.executemany(_REMEMBER, [{"peer": peer, "since": since} for peer in peers])
+
+
+def never_asked(db: Connection, members: Iterable[Party]) -> list[tuple[Party, int]]:
+    """Return those whom this node, restored, has not asked, and since when to ask them; nobody if it never was."""
+    asked = dict(db.execute(_ASKED_SINCE).fetchall())
+    if _OTHERS not in asked:
+        return []
+    return [(member, asked[_OTHERS]) for member in members if member not in asked]
 
 
 class Aside:

@@ -187,6 +187,19 @@ class RecoveryRow(SQLModel, table=True):
     since: int
 
 
+class AskedAllRow(SQLModel, table=True):
+    """A peer that this restored node asks, or has asked, for what it has lost since then (ms).
+
+    The row without a name stands for members that join, or are heard of, after the restore.
+    """
+
+    __tablename__ = "ledger_asked_all"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    peer: str = Field(primary_key=True)
+    since: int
+
+
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
     TransactionRow,
     StateRow,
@@ -200,4 +213,5 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     DistrustRow,
     AsideRow,
     RecoveryRow,
+    AskedAllRow,
 )

@@ -35,10 +35,14 @@ class WhatIsWithdrawn(
 class SaidAgain(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="said-again/1"
 ):
-    """All that was ever to be told of the first `answered` disclosures that were asked about: at least of one."""
+    """All that was ever to be told of the first `answered` disclosures that were asked about: at least of one.
+
+    Of those in `lost` the custodian has nothing, so it cannot say that nothing was withdrawn: they are closed.
+    """
 
     answered: U16
     notices: Annotated[tuple[Withdrawn | Superseded, ...], msgspec.Meta(max_length=SAID_MAX)]
+    lost: Transactions = ()
 
 
 class FindDisclosures(Request[Found], frozen=True, array_like=True, tag="find-disclosures"):
@@ -66,6 +70,7 @@ class HeedAgain(Request[Done], frozen=True, array_like=True, tag="heed-again"):
     answers: ClassVar[type[msgspec.Struct]] = Done
     custodian: Party
     notices: tuple[Withdrawn | Superseded, ...]
+    lost: Transactions
 
 
 class EndConfirmation(Request[Done], frozen=True, array_like=True, tag="end-confirmation"):
@@ -90,7 +95,7 @@ class ConfirmDisclosures(msgspec.Struct, frozen=True, array_like=True, tag="conf
         while asked := (await FindDisclosures(custodian, after)).transactions:
             session = flow.initiate(custodian, TellAgain.name, WhatIsWithdrawn(asked))
             said = (await session.receive(SaidAgain)).check(_about(asked))
-            await HeedAgain(custodian, said.notices)
+            await HeedAgain(custodian, said.notices, said.lost)
             after = asked[said.answered - 1]
 
 
@@ -121,7 +126,8 @@ def _about(asked: Transactions) -> Callable[[SaidAgain], SaidAgain]:
         known = dict.fromkeys(asked[: said.answered])
         if not 0 < said.answered <= len(asked):
             raise MalformedBytes("what was said again", "of none, or of more than was asked")
-        if any(notice.disclosure not in known for notice in said.notices):
+        named = [notice.disclosure for notice in said.notices]
+        if any(tx not in known for tx in (*named, *said.lost)):
             raise MalformedBytes("what was said again", "of another disclosure")
         return said
 

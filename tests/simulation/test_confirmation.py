@@ -248,7 +248,11 @@ def test_a_custodian_tells_a_recipient_of_its_own_disclosures_only(village: Vill
     for asked in ((tx,), (unknown,), (tx, unknown)):
         session = liar.open(mercy, TellAgain.name, WhatIsWithdrawn(asked))
         answers.append(liar.heard_of(session, SaidAgain)[0])
-    assert answers == [SaidAgain(1, ()), SaidAgain(1, ()), SaidAgain(2, ())]
+    assert answers == [
+        SaidAgain(1, (), (tx,)),
+        SaidAgain(1, (), (unknown,)),
+        SaidAgain(2, (), (tx, unknown)),
+    ]
 
 
 @pytest.mark.parametrize("count", [0, FETCH_MAX + 1])
@@ -262,7 +266,9 @@ def test_nothing_or_too_much_is_refused(village: Village, count: int) -> None:
     assert stuck(village.nodes["Mercy"]) == []
 
 
-@pytest.mark.parametrize("lie", ["none", "too many", "another's", "unknown", "rubbish", "fault"])
+@pytest.mark.parametrize(
+    "lie", ["none", "too many", "another's", "unknown", "lost", "rubbish", "fault"]
+)
 def test_a_custodian_that_answers_wrongly_opens_nothing_and_is_asked_again(
     village: Village, lie: str
 ) -> None:
@@ -280,6 +286,7 @@ def test_a_custodian_that_answers_wrongly_opens_nothing_and_is_asked_again(
         "too many": encode(SaidAgain(2, ())),
         "another's": encode(SaidAgain(1, (Withdrawn(TransactionId(consent.tx), (bytes(32),)),))),
         "unknown": encode(SaidAgain(1, (Withdrawn(TransactionId(bytes(32)), (bytes(32),)),))),
+        "lost": encode(SaidAgain(1, (), (TransactionId(consent.tx),))),
         "rubbish": b"\xc1",
         "fault": b"",
     }

@@ -7,6 +7,7 @@ import pytest
 
 from app.access import Deny, GateRule, Permit
 from app.auth.sessions import Session
+from app.vault.aside import recoveries
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
 from flows.subjects.enrolment import Practitioner
 from flows.subjects.record import Published, TransferCustody
@@ -75,6 +76,34 @@ def test_its_staff_does_not_read_again_what_the_patient_has_closed_to_it(village
         assert [own(village, "Mercy", mora, each) for each in categories] == [GateRule.TOLD] * 2
     connect(village, "Mercy", "Agent")
     assert [own(village, "Mercy", mora, each) for each in categories] == before
+
+
+def test_a_member_that_the_backup_did_not_know_is_asked_as_soon_as_the_map_names_it(
+    village: Village,
+) -> None:
+    """What it brings is judged like what any other brings; nothing of its patients opens before."""
+    granted(village)
+    mora = works_at(village, "Mercy")
+    image = image_of(village, "Mercy")
+    close(village, "laboratory")
+    node = put_back(village, "Mercy", image, ("Riverside", "Northside"))
+    members = [other.me for other in village.nodes.values()]
+    assert node.ask_newcomers(members)
+    assert not node.ask_newcomers(members), "once"
+    assert {each.peer for each in recoveries(node.db)} == set(members) - {node.me}
+    for other in ("Riverside", "Northside"):
+        connect(village, "Mercy", other)
+    assert own(village, "Mercy", mora, "note") is GateRule.TOLD
+    connect(village, "Mercy", "Agent")
+    assert own(village, "Mercy", mora, "note") is None
+    assert own(village, "Mercy", mora, "laboratory") is GateRule.NOT_CLOSED
+    assert not node.ask_newcomers(members), "an answer is not forgotten"
+
+
+def test_a_node_that_was_never_restored_asks_nobody(village: Village) -> None:
+    granted(village)
+    members = [other.me for other in village.nodes.values()]
+    assert not village.nodes["Mercy"].ask_newcomers(members)
 
 
 def test_its_staff_does_not_read_again_what_it_has_passed_on(village: Village) -> None:
