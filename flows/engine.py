@@ -253,6 +253,10 @@ class Engine(Generic[U]):
         """Forget bytes that a flow does not need any more (`StepContext.drop_part`)."""
         self.store.drop_part(flow_id, part)
 
+    def drop_parts(self, flow_id: bytes) -> None:
+        """Forget all bytes that a flow keeps (`StepContext.drop_parts`)."""
+        self.store.drop_parts(flow_id)
+
     # -- the turn --------------------------------------------------------------------------------------
 
     def turn(self) -> TurnResult:

@@ -86,6 +86,12 @@ def _further(start: int, said: BringReadings) -> int:
     return said.next
 
 
+def _asked_on(least: int, said: RecallReadings) -> int:
+    if said.start < least:
+        raise MalformedBytes("question for readings", "it asks again for a page that came")
+    return said.start
+
+
 class OfferReadings(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="offer-readings/1"
 ):
@@ -110,7 +116,7 @@ class AskReadings:
 
 
 class RemindReadings:
-    """Responder of `RecallReadings`."""
+    """Responder of `RecallReadings`: each question is for a later page, of which one session is brought PAGES_MAX."""
 
     name: ClassVar[str] = "remind-readings/1"
     first: ClassVar[type[msgspec.Struct]] = RecallReadings
@@ -119,11 +125,12 @@ class RemindReadings:
         self, flow: FlowContext, session: FlowSession, first: Untrusted[RecallReadings]
     ) -> Done:
         flow.progress("reminding an agent of readings")
-        asked = first
-        while True:
-            start = asked.check(lambda said: said.start)
+        asked, least = first, 0
+        for _ in range(PAGES_MAX):
+            start = asked.check(partial(_asked_on, least))
             found = await FindReadings(session.counterparty, start)
             session.send(BringReadings(found.next), (found.part,) if found.part else ())
             if not found.part:
                 return Done()
-            asked = await session.receive(RecallReadings)
+            asked, least = await session.receive(RecallReadings), start + 1
+        raise OverLimit("pages of readings", PAGES_MAX + 1, PAGES_MAX)

@@ -40,7 +40,11 @@ class ReadingRecall:
         handlers.on(FindReadings, self.find)
 
     def find(self, step: Step, request: FindReadings) -> FoundReadings:
-        """See FindReadings. Also what was not reported yet: it is told again in its turn, and known by then."""
+        """See FindReadings. Also what was not reported yet: it is told again in its turn, and known by then.
+
+        Who asks for a page has the one before: so no more is kept for a session than one page, and nothing that came.
+        """
+        step.drop_parts()
         asked = {"agent": request.peer, "start": request.start}
         rows = step.unit.execute(_NEXT, asked).fetchall()
         page: list[ToldReading] = []

@@ -281,6 +281,9 @@ class SqliteFlowStore:
     def drop_part(self, flow: bytes, part: bytes) -> None:
         self._execute("DELETE FROM flow_part WHERE id = ? AND flow = ?", (part, flow))
 
+    def drop_parts(self, flow: bytes) -> None:
+        self._execute("DELETE FROM flow_part WHERE flow = ?", (flow,))
+
     # -- post ------------------------------------------------------------------------------------
 
     def peers(self) -> list[PeerRow]:
