@@ -13,9 +13,16 @@ from app.blobs.folder import FolderBlobStore
 from app.log_audit.auditor import LogAuditor
 from app.log_audit.copied_log import FILE_NAME, open_copies
 from app.network.exchange import map_handler, refresh
-from app.node_folder import DATABASE, NAME_FILE, OpenFolder, Opening, clock
+from app.node_folder import (
+    DATABASE,
+    NAME_FILE,
+    OpenFolder,
+    Opening,
+    clock,
+    open_own_database,
+)
 from app.pump import Meter, Pump, Watcher, unmetered
-from app.storage.database import naming_damage, open_database
+from app.storage.database import naming_damage
 from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
 from app.transport.transport import Transport
@@ -52,7 +59,7 @@ class MemberNode:
         opened = OpenFolder(opening)
         self.map, self.me, self.keys = opened.map, opened.me, opened.keys
         self.folders = opened.folders
-        self.db = open_database(opened.folders.data / DATABASE)
+        self.db = open_own_database(opened.folders)
         self.blobs = FolderBlobStore(opened.folders.blobs)
         with naming_damage(opened.folders.data / DATABASE):
             self.assembly = Assembly(

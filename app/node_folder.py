@@ -4,13 +4,16 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from sqlite3 import Connection
 
+from app.blobs.disk import Disk
 from app.config import Folders, make_folders, usual_folders
 from app.keystore.file import FileKeyStore, open_key_store
 from app.network.bootstrap import KEY_FILE, TLS_FILE
 from app.network.errors import MapIncomplete
 from app.network.folder import MapFolder
 from app.network.network_map import NetworkMap
+from app.storage.database import DatabaseDamaged, open_database
 from app.transport.certificate import open_tls_key
 from app.transport.transport import Credentials, TransportSettings
 from states.identity import Party
@@ -18,11 +21,37 @@ from states.parameters import UnknownParameters
 
 DATABASE = "node.db"
 NAME_FILE = "party"
+BEGUN_FILE = "begun"  # beside the keys: their member has a past, which is not begun a second time
 
 
 def clock() -> int:
     """The machine's clock, in ms since 1970 UTC."""
     return time.time_ns() // 1_000_000
+
+
+def mark_begun(folders: Folders) -> None:
+    """Let these keys open no new database any more; durable when it returns."""
+    mark = folders.keys / BEGUN_FILE
+    if not mark.exists():
+        disk = Disk()
+        disk.make_folder(folders.keys)
+        disk.write_new(mark, [])
+        disk.sync_folder(folders.keys)
+
+
+def open_own_database(folders: Folders) -> Connection:
+    """Open a member's database, or make it where its keys have had none yet.
+
+    Raises DatabaseDamaged, also where it is gone or a restore was cut off: under these keys a node without past would
+    number its readings from one again, and know nothing of what it owes and what its patients have closed.
+    """
+    path = folders.data / DATABASE
+    if (folders.keys / BEGUN_FILE).exists() and not path.exists():
+        why = "it is not there, though this member has run, or a restore was cut off"
+        raise DatabaseDamaged(path, why)
+    db = open_database(path)
+    mark_begun(folders)
+    return db
 
 
 @dataclass(frozen=True, slots=True, repr=False)

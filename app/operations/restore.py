@@ -16,7 +16,7 @@ from app.network.bootstrap import KEY_FILE, TLS_FILE
 from app.network.folder import MapFolder
 from app.network.network_map import NetworkMap
 from app.node_file import NODE_FILE
-from app.node_folder import DATABASE, NAME_FILE, clock
+from app.node_folder import DATABASE, NAME_FILE, clock, mark_begun
 from app.operations.backup import (
     BLOBS,
     DATA,
@@ -40,6 +40,7 @@ MARGIN_MS = (
     60 * 60_000
 )  # peers' clocks differ, and what was on its way when the backup began is asked for, too
 INCARNATION_BYTES = 16
+PART = DATABASE + ".restoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def restore(place: Path, folder: Path, passphrase: str) -> Restored:
     copy_file(disk, place / PRIVATE / NODE_FILE, folder / NODE_FILE)
     folders = load_config(folder / NODE_FILE, {PASSPHRASE: passphrase}).folders
     _require_empty(folders)
+    mark_begun(folders)  # whatever stops us from here on leaves a folder that does not start
     for name in (TLS_FILE, NAME_FILE):
         copy_file(disk, place / PRIVATE / name, folders.keys / name)
     if (place / PRIVATE / USERS_FILE).exists():
@@ -76,9 +78,13 @@ def restore(place: Path, folder: Path, passphrase: str) -> Restored:
     keys = restore_key_store(_newest(place / KEYS), folders.keys / KEY_FILE, passphrase, os.urandom)
     copy_tree(place / MAP, folders.map, disk)
     blobs = copy_tree(place / BLOBS, folders.blobs, disk)
-    # The database last: a folder without one is no node, whatever stopped us before.
-    copy_file(disk, place / DATA / DATABASE, folders.data / DATABASE)
-    return Restored(manifest, blobs, _begin_anew(folders, manifest, keys))
+    # The database last, and under its name only when it knows that it was restored: as it lies in the backup it would
+    # start as the node that it was, which asks nobody and opens what was closed since.
+    part = folders.data / PART
+    copy_file(disk, place / DATA / DATABASE, part)
+    asks = _begin_anew(folders, manifest, keys, part)
+    disk.publish(part, folders.data / DATABASE)
+    return Restored(manifest, blobs, asks)
 
 
 def _require_empty(folders: Folders) -> None:
@@ -94,7 +100,9 @@ def _newest(folder: Path) -> Path:
     return backups[-1]
 
 
-def _begin_anew(folders: Folders, manifest: Manifest, keys: FileKeyStore) -> tuple[Party, ...]:
+def _begin_anew(
+    folders: Folders, manifest: Manifest, keys: FileKeyStore, part: Path
+) -> tuple[Party, ...]:
     """Give the node a new incarnation, and let flows wait in it that ask every other member."""
     me = Party((folders.keys / NAME_FILE).read_text("ascii").strip())
     known = NetworkMap(bytes.fromhex(manifest.network), MapFolder(folders.map), clock)
@@ -103,10 +111,12 @@ def _begin_anew(folders: Folders, manifest: Manifest, keys: FileKeyStore) -> tup
         for member in known.members()
         if member.party != me and member.kind != "notary"
     )
-    db = open_database(folders.data / DATABASE)
+    db = open_database(part)
     try:
         since = max(manifest.began - MARGIN_MS, 0)
         begin_anew(db, lambda: _assembly(folders, me, known, keys, db), os.urandom, peers, since)
+        # What was committed is in the file itself: a write-ahead log would not follow it to its name.
+        db.execute("PRAGMA journal_mode=DELETE").fetchone()
     finally:
         db.close()
     return peers

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from sqlite3 import Connection
 
+from app.readings import alarm_statements as alarm_text
 from app.readings import looks_statements as text
-from app.readings.epochs import mark_lost, reach
+from app.readings.epochs import mark_lost, present, reach
 from states.encoding import encode
 from states.identity import Party
 from states.reading import (
@@ -21,7 +22,6 @@ from states.reading import (
     ReportedReading,
     Restored,
     VerifiedReading,
-    after_of,
     check_head,
     epoch_of,
     follow,
@@ -29,9 +29,11 @@ from states.reading import (
 )
 
 EPOCHS_MAX = 64  # restores that an organisation may tell of in one chain
-CONFLICTS_MAX = 256  # lines of one organisation about one patient that contradict others
-ALARMS_MAX = 1_024  # open alarms about one organisation and one patient
+# Each of one organisation: about one patient, or in one chain while nobody knows whose it is.
+CONFLICTS_MAX = 256  # lines that contradict others
+ALARMS_MAX = 1_024  # open alarms
 UNANNOUNCED = "A record was read that this organisation never announced to you."
+_LAST_CHAIN = b"\xff" * 33
 
 
 class Alarm(StrEnum):
@@ -96,13 +98,14 @@ class ReportedChain:
         self, kind: Alarm, evidence: bytes, first: int = 0, last: int = 0, words: str = ""
     ) -> None:
         """Raise an alarm; the last that there is room for says that there is none for more."""
-        whose = {"organisation": self.peer, "patient": self.patient}
-        open_: int = self.db.execute(text.COUNT_ALARMS, whose).fetchone()[0]
-        if open_ >= ALARMS_MAX:
-            return
-        if open_ == ALARMS_MAX - 1:
+        open_: int = self.db.execute(alarm_text.COUNT_ALARMS, self._room).fetchone()[0]
+        if open_ >= ALARMS_MAX - 1 and not self._is_flooded():
             kind, words = Alarm.FLOODED, ""
-        row = whose | {
+        elif open_ >= ALARMS_MAX:
+            return
+        row = {
+            "organisation": self.peer,
+            "patient": self.patient,
             "at": self.now,
             "chain": self.chain,
             "epoch": self.epoch,
@@ -113,17 +116,37 @@ class ReportedChain:
             "evidence": evidence,
             "settled_at": None,
         }
-        self.db.execute(text.ADD_ALARM, row)
+        self.db.execute(alarm_text.ADD_ALARM, row)
+
+    def alarm_once(self, kind: Alarm, evidence: bytes, number: int) -> None:
+        """Raise an alarm unless the chain has an open one of its kind: more of them would say no more."""
+        key = self._key | {"kind": kind.name}
+        if self.db.execute(alarm_text.OPEN_ALARMS, key).fetchone() is None:
+            self.alarm(kind, evidence, number)
+
+    @property
+    def _room(self) -> dict[str, object]:
+        """Whose alarms and contradictions are counted together.
+
+        A chain of nobody known has room of its own: what fills it may be a lie, and would crowd out what is said of
+        a patient before her agent hears of her. What belongs to no chain (a forged report) is counted by itself.
+        """
+        chains = (self.chain, self.chain) if self.patient is None else (b"", _LAST_CHAIN)
+        whose: dict[str, object] = {"organisation": self.peer, "patient": self.patient}
+        return whose | {"low": chains[0], "high": chains[1]}
+
+    def _is_flooded(self) -> bool:
+        return self.db.execute(alarm_text.IS_FLOODED, self._room).fetchone() is not None
 
     def settle(self, kind: Alarm, chain: bytes) -> None:
         """Settle the open alarms of this kind whose numbers are all there now."""
         key = {"organisation": self.peer, "chain": chain, "kind": kind.name}
-        for number, first, last, epoch, kept in self.db.execute(text.OPEN_ALARMS, key).fetchall():
-            span = {"organisation": self.peer, "chain": chain, "first": first, "last": last}
-            span |= {"epoch": epoch, "kept": kept}
-            present: int = self.db.execute(text.PRESENT, span).fetchone()[0]
-            if kind is Alarm.SILENT or present == last - first + 1:
-                self.db.execute(text.SETTLE, {"id": number, "settled": self.now})
+        for number, first, last, epoch in self.db.execute(alarm_text.OPEN_ALARMS, key).fetchall():
+            if kind is not Alarm.SILENT:
+                have = present(self.db, self.peer, chain, epoch, (first, last))
+                if have < last - first + 1:
+                    continue
+            self.db.execute(alarm_text.SETTLE, {"id": number, "settled": self.now})
 
     # -- the chain ---------------------------------------------------------------------------------------
 
@@ -147,7 +170,9 @@ class ReportedChain:
             self.alarm(Alarm.CONTRADICTED, evidence, words=words)
             return False
         if not mine:
-            self._begin(subject, evidence, before, [row[5] for row in rows])
+            # What an epoch that began later has numbered anew, this one does not know of.
+            earlier = [row[5] for row in rows if row[3] <= self._begins[0]]
+            self._begin(subject, evidence, before, earlier)
         return True
 
     @property
@@ -159,7 +184,7 @@ class ReportedChain:
         return {"organisation": self.peer, "chain": self.chain}
 
     def _begin(self, subject: bytes, evidence: bytes, before: bytes, known: list[int]) -> None:
-        """Begin an epoch of the chain; `known` is how far each other epoch is."""
+        """Begin an epoch of the chain; `known` is how far each that began before is."""
         began, after = self._begins
         branch = self._branch(after, before)
         row = {
@@ -255,12 +280,16 @@ class ReportedChain:
 
     def _is_gone_on_from(self, reading: VerifiedReading) -> bool:
         """Whether every epoch that goes on after this number does so after this line, or another that came before."""
-        here = {"number": reading.entry.number, "epoch": self.epoch, "kept": reading.entry.number}
-        lines = self.db.execute(text.GET_LOOK, self._key | here).fetchall()
-        there = {reading.digest, *(digest for digest, _ in lines)}
-        return all(
-            named in there for (named,) in self.db.execute(text.BEGIN_AFTER, self._key | here)
-        )
+        number, began = reading.entry.number, self._begins[0]
+        here = self._key | {"number": number, "kept": number}
+        for named, epoch, later in self.db.execute(
+            text.BEGIN_AFTER, here | {"began": began}
+        ).fetchall():
+            there = here | {"epoch": epoch, "began": later}
+            lines = self.db.execute(text.GET_LOOK, there).fetchall()
+            if named not in {reading.digest, *(digest for digest, _ in lines)}:
+                return False
+        return True
 
     # -- lines -------------------------------------------------------------------------------------------
 
@@ -271,11 +300,10 @@ class ReportedChain:
 
     def has_room(self) -> bool:
         """Whether one more line that contradicts others is kept of this organisation; if not, say so once."""
-        whose = {"organisation": self.peer, "patient": self.patient}
-        kept: int = self.db.execute(text.COUNT_CONFLICTS, whose).fetchone()[0]
+        kept: int = self.db.execute(text.COUNT_CONFLICTS, self._room).fetchone()[0]
         if kept < CONFLICTS_MAX:
             return True
-        if self.db.execute(text.IS_FLOODED, whose).fetchone() is None:
+        if not self._is_flooded():
             self.alarm(Alarm.FLOODED, b"")
         return False
 
@@ -322,7 +350,7 @@ class ReportedChain:
         """Keep what a line is about that did not say it before; settle the alarm if it was all announced."""
         if self._know(entry, digest, reported, about):
             line = {"said": UNANNOUNCED, "line": encode(reported), "settled": self.now}
-            self.db.execute(text.SETTLE_BEYOND, self._which_chain | line)
+            self.db.execute(alarm_text.SETTLE_BEYOND, self._which_chain | line)
 
     def _know(
         self, entry: ReadingEntry, digest: bytes, reported: ReportedReading, about: Concerned
@@ -349,7 +377,8 @@ class ReportedChain:
 
     def _lines(self, number: int) -> list[tuple[bytes, bytes]]:
         """Return digest and previous of the lines of this number: in this epoch, or in what it kept."""
-        seen = {"number": number, "epoch": self.epoch, "kept": after_of(self.restored)}
+        began, after = self._begins
+        seen = {"number": number, "epoch": self.epoch, "kept": after, "began": began}
         return self.db.execute(text.GET_LOOK, self._key | seen).fetchall()
 
     def _row(self) -> tuple[int, bytes, int]:

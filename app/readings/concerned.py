@@ -1,11 +1,21 @@
 """Whom a reported line is about, by what its agent holds of disclosures, enrolments and records, or comes to hold."""
 
+from dataclasses import replace
 from sqlite3 import Connection
 
+from app.readings import alarm_statements as alarm_text
 from app.readings import looks_statements as text
-from app.readings.chains import Concerned, ReportedChain
+from app.readings.chains import ALARMS_MAX, Alarm, Concerned, ReportedChain
+from states.encoding import encode
 from states.identity import Party
-from states.reading import READING, ReadingEntry, ReportedReading, entry_digest
+from states.reading import (
+    FIRST_EPOCH,
+    READING,
+    ReadingEntry,
+    ReportedReading,
+    Restored,
+    entry_digest,
+)
 
 MATCHED_MAX = 512  # lines a step
 
@@ -58,10 +68,15 @@ class Concerns:
         is given, so that nobody's lines of records that there are not keep others' waiting for long.
         """
         asked = {"me": self.me, "most": MATCHED_MAX}
+        matched: dict[tuple[Party, bytes], ReportedChain] = {}
         for organisation, subject, body, salt, proof in db.execute(
             text.UNMATCHED, asked
         ).fetchall():
-            self._match(db, now, Party(organisation), subject, ReportedReading(body, salt, proof))
+            reported = ReportedReading(body, salt, proof)
+            place = self._match(db, now, Party(organisation), subject, reported)
+            matched[place.peer, place.chain] = place
+        for place in matched.values():
+            _raise_again(place)
         known = text.OF_UNKNOWN if peer is None else text.OF_UNKNOWN_BY
         for organisation, subject, body, salt, proof in db.execute(
             known, asked | {"who": peer}
@@ -81,16 +96,38 @@ class Concerns:
 
     def _match(
         self, db: Connection, now: int, peer: Party, subject: bytes, reported: ReportedReading
-    ) -> None:
+    ) -> ReportedChain:
         entry, digest = READING.decode(reported.body), entry_digest(reported.salt, reported.body)
         about = self.of(db, peer, entry, subject)
         whose = {"who": peer, "which": entry.chain, "hers": about.patient}
         line = {"at_number": entry.number, "hash": digest}
         db.execute(text.MATCH, whose | line)
-        db.execute(text.MATCH_ALARMS, whose)
-        db.execute(text.SETTLE_UNKNOWN, whose | line | {"settled": now})
+        db.execute(alarm_text.MATCH_ALARMS, whose)
+        db.execute(alarm_text.SETTLE_UNKNOWN, whose | {"settled": now})
         place = ReportedChain(db, now, peer, entry.chain, about.patient, entry.restored)
         place.concern(entry, digest, reported, about)
+        return place
+
+
+def _raise_again(place: ReportedChain) -> None:
+    """Raise what the kept lines of a chain show and no open alarm says, now that it is known whose it is.
+
+    While it was not there may have been no room for it.
+    """
+    chain = {"organisation": place.peer, "chain": place.chain}
+    for epoch, restored_at, kept, _ in place.db.execute(text.EPOCHS, chain).fetchall():
+        restored = Restored(epoch, restored_at, kept) if epoch != FIRST_EPOCH else None
+        there = replace(place, restored=restored)
+        here = chain | {"epoch": epoch}
+        most = {"kept": kept, "most": ALARMS_MAX}
+        for before, number, *line in place.db.execute(text.GAPS, here | most).fetchall():
+            first, last = before + 1, number - 1
+            span = {"first": first, "last": last}
+            if place.db.execute(alarm_text.IS_MISSED, here | span).fetchone() is None:
+                there.alarm(Alarm.MISSING, encode(ReportedReading(*line)), first, last)
+    row = place.db.execute(text.CONTRADICTED_LINE, chain).fetchone()
+    if row is not None:
+        place.alarm_once(Alarm.CONTRADICTED, encode(ReportedReading(*row[1:])), row[0])
 
 
 def _beyond(entry: ReadingEntry, *, person: bytes, purpose: str, read_until: int) -> str:

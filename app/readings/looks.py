@@ -1,9 +1,10 @@
 """Who looked, at a patient's agent: each reported line is verified and kept with its evidence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import Connection
 from typing import Protocol
 
+from app.readings import alarm_statements as alarm_text
 from app.readings import looks_statements as text
 from app.readings.chains import EPOCHS_MAX, Alarm, Mark, ReportedChain
 from app.readings.concerned import Concerns
@@ -143,7 +144,7 @@ class Looks:
         self, db: Connection, patient: str, before: int = _LAST, most: int = 50
     ) -> list[LookAlarm]:
         """Return what does not fit, the newest first."""
-        rows = db.execute(text.ALARMS, {"patient": patient, "before": before, "most": most})
+        rows = db.execute(alarm_text.ALARMS, {"patient": patient, "before": before, "most": most})
         return [LookAlarm(n, at, Party(who), Alarm[k], w, s) for n, at, who, k, w, s in rows]
 
     def evidence(self, db: Connection, line: Look) -> ReportedReading | None:
@@ -194,7 +195,7 @@ class Looks:
         new = 0
         for tx, recipient, patient in rows:
             key = {"organisation": recipient, "chain": tx, "kind": Alarm.SILENT.name}
-            if db.execute(text.OPEN_ALARMS, key).fetchone() is None:
+            if db.execute(alarm_text.OPEN_ALARMS, key).fetchone() is None:
                 place = ReportedChain(db, now, Party(recipient), tx, patient)
                 place.alarm(Alarm.SILENT, b"")
                 new += 1
@@ -214,10 +215,11 @@ class Looks:
         self._watch_log(place, reading)
         if place.has(reading):
             return
-        if about.patient is None:
-            place.alarm(Alarm.UNKNOWN, encode(reported), entry.number)
         if not about.subject:
+            replace(place, chain=b"").alarm(Alarm.UNKNOWN, encode(reported), entry.number)
             return
+        if about.patient is None:
+            place.alarm_once(Alarm.UNKNOWN, encode(reported), entry.number)
         begins = entry.number == after_of(entry.restored) + 1
         before = entry.previous if begins else b""
         evidence = encode(reported)

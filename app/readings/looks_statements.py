@@ -14,12 +14,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from app.readings.tables import LookAlarmRow, LookChainRow, LookItemRow, LookLogRow, LookRow
+from app.readings.tables import LookChainRow, LookItemRow, LookLogRow, LookRow
 from app.rows.tables import DisclosureItemRow, DisclosureRow, EnrolmentRow, RecordRow
 from app.storage.statements import sql, table_of
 
 _LOOK, _ITEM, _CHAIN = table_of(LookRow), table_of(LookItemRow), table_of(LookChainRow)
-_LOG, _ALARM = table_of(LookLogRow), table_of(LookAlarmRow)
+_LOG = table_of(LookLogRow)
 _DISCLOSURE, _DISCLOSED = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _ENROLMENT, _RECORD = table_of(EnrolmentRow), table_of(RecordRow)
 
@@ -31,36 +31,35 @@ _THIS_LINE = (
 )
 ADD_LOOK = sql(insert(_LOOK))
 PUT_ITEM = sql(insert(_ITEM).prefix_with("OR REPLACE"))
-ADD_ALARM = sql(
-    insert(_ALARM).values({c.name: bindparam(c.name) for c in _ALARM.c if c.name != "number"})
-)
-_OPEN_ABOUT = (
-    (_ALARM.c.organisation == bindparam("organisation"))
-    & _ALARM.c.patient.is_(bindparam("patient"))
-    & _ALARM.c.settled_at.is_(None)
-)
-COUNT_ALARMS = sql(select(func.count()).select_from(_ALARM).where(_OPEN_ABOUT))
-IS_FLOODED = sql(
-    select(_ALARM.c.number)
-    .where(_OPEN_ABOUT, _ALARM.c.kind == literal_column("'FLOODED'"))
-    .limit(1)
-)
 COUNT_CONFLICTS = sql(
     select(func.count())
     .select_from(_LOOK)
     .where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.patient.is_(bindparam("patient")),
+        _LOOK.c.chain.between(bindparam("low"), bindparam("high")),
         _LOOK.c.mark == literal_column("'CONTRADICTED'"),
     )
 )
+# In an epoch, or in what it may have kept: an epoch that began later numbers anew, and says nothing of it.
 GET_LOOK = sql(
     select(_LOOK.c.digest, _LOOK.c.previous)
     .where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.chain == bindparam("chain"),
         _LOOK.c.number == bindparam("number"),
-        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
+        or_(
+            _LOOK.c.epoch == bindparam("epoch"),
+            and_(
+                _LOOK.c.number <= bindparam("kept"),
+                exists().where(
+                    _CHAIN.c.organisation == _LOOK.c.organisation,
+                    _CHAIN.c.chain == _LOOK.c.chain,
+                    _CHAIN.c.epoch == _LOOK.c.epoch,
+                    _CHAIN.c.restored_at <= bindparam("began"),
+                ),
+            ),
+        ),
     )
     .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
 )
@@ -123,7 +122,7 @@ EPOCHS = sql(
 )
 WRITTEN_IN = sql(select(_LOOK.c.epoch).where(_THIS_LINE))
 BEGIN_AFTER = sql(
-    select(_LOOK.c.previous)
+    select(_LOOK.c.previous, _LOOK.c.epoch, _CHAIN.c.restored_at)
     .join(
         _CHAIN,
         (_CHAIN.c.organisation == _LOOK.c.organisation)
@@ -135,6 +134,7 @@ BEGIN_AFTER = sql(
         _LOOK.c.chain == bindparam("chain"),
         _LOOK.c.number == bindparam("number") + 1,
         _CHAIN.c.kept == bindparam("number"),
+        _CHAIN.c.restored_at >= bindparam("began"),
     )
 )
 WRITTEN_BEFORE = sql(
@@ -191,33 +191,46 @@ PRESENT = sql(
     select(func.count(_LOOK.c.number.distinct())).where(
         _LOOK.c.organisation == bindparam("organisation"),
         _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
         _LOOK.c.number.between(bindparam("first"), bindparam("last")),
-        or_(_LOOK.c.epoch == bindparam("epoch"), _LOOK.c.number <= bindparam("kept")),
     )
 )
-OPEN_ALARMS = sql(
-    select(
-        _ALARM.c.number,
-        _ALARM.c.first,
-        _ALARM.c.last,
-        _ALARM.c.epoch,
-        func.coalesce(_CHAIN.c.kept, 0),
-    )
-    .outerjoin(
-        _CHAIN,
-        (_CHAIN.c.organisation == _ALARM.c.organisation)
-        & (_CHAIN.c.chain == _ALARM.c.chain)
-        & (_CHAIN.c.epoch == _ALARM.c.epoch),
-    )
+NAMED_BEFORE = sql(
+    select(_LOOK.c.previous)
     .where(
-        _ALARM.c.organisation == bindparam("organisation"),
-        _ALARM.c.chain == bindparam("chain"),
-        _ALARM.c.kind == bindparam("kind"),
-        _ALARM.c.settled_at.is_(None),
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
+        _LOOK.c.number == bindparam("number"),
     )
+    .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
+    .limit(1)
 )
-SETTLE = sql(
-    update(_ALARM).where(_ALARM.c.number == bindparam("id")).values(settled_at=bindparam("settled"))
+_BEFORE = func.lag(_LOOK.c.number, 1, bindparam("kept")).over(order_by=_LOOK.c.number)
+_SPANS = (
+    select(_LOOK, _BEFORE.label("before"))
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.epoch == bindparam("epoch"),
+    )
+    .subquery()
+)
+GAPS = sql(
+    select(_SPANS.c.before, _SPANS.c.number, _SPANS.c.body, _SPANS.c.salt, _SPANS.c.proof)
+    .where(_SPANS.c.number > _SPANS.c.before + 1)
+    .order_by(_SPANS.c.number)
+    .limit(bindparam("most"))
+)
+CONTRADICTED_LINE = sql(
+    select(_LOOK.c.number, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
+    .where(
+        _LOOK.c.organisation == bindparam("organisation"),
+        _LOOK.c.chain == bindparam("chain"),
+        _LOOK.c.mark == literal_column("'CONTRADICTED'"),
+    )
+    .order_by(_LOOK.c.number)
+    .limit(1)
 )
 UNMATCHED = sql(
     select(_LOOK.c.organisation, _LOOK.c.subject, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
@@ -253,27 +266,6 @@ MATCH = sql(
     )
     .values(patient=bindparam("hers"))
 )
-MATCH_ALARMS = sql(
-    update(_ALARM)
-    .where(
-        _ALARM.c.organisation == bindparam("who"),
-        _ALARM.c.chain == bindparam("which"),
-        _ALARM.c.patient.is_(None),
-        _ALARM.c.kind != literal_column("'UNKNOWN'"),
-    )
-    .values(patient=bindparam("hers"))
-)
-SETTLE_UNKNOWN = sql(
-    update(_ALARM)
-    .where(
-        _ALARM.c.organisation == bindparam("who"),
-        _ALARM.c.chain == bindparam("which"),
-        _ALARM.c.kind == literal_column("'UNKNOWN'"),
-        _ALARM.c.first == bindparam("at_number"),
-        _ALARM.c.settled_at.is_(None),
-    )
-    .values(settled_at=bindparam("settled"))
-)
 _OF_UNKNOWN = (
     select(_LOOK.c.organisation, _LOOK.c.subject, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
     .join(
@@ -291,18 +283,6 @@ OF_UNKNOWN = sql(_OF_UNKNOWN)
 # Not the column itself: by it SQLite would go through all items of the organisation, and not the few unknown ones.
 OF_UNKNOWN_BY = sql(
     _OF_UNKNOWN.where(_ITEM.c.organisation.concat(literal_column("''")) == bindparam("who"))
-)
-SETTLE_BEYOND = sql(
-    update(_ALARM)
-    .where(
-        _ALARM.c.organisation == bindparam("who"),
-        _ALARM.c.chain == bindparam("which"),
-        _ALARM.c.kind == literal_column("'BEYOND'"),
-        _ALARM.c.words == bindparam("said"),
-        _ALARM.c.evidence == bindparam("line"),
-        _ALARM.c.settled_at.is_(None),
-    )
-    .values(settled_at=bindparam("settled"))
 )
 
 GET_DISCLOSURE = sql(
@@ -360,19 +340,6 @@ ITEMS_OF = sql(
         _ITEM.c.digest == bindparam("digest"),
     )
     .order_by(_ITEM.c.item)
-)
-ALARMS = sql(
-    select(
-        _ALARM.c.number,
-        _ALARM.c.at,
-        _ALARM.c.organisation,
-        _ALARM.c.kind,
-        _ALARM.c.words,
-        _ALARM.c.settled_at,
-    )
-    .where(_ALARM.c.patient == bindparam("patient"), _ALARM.c.number < bindparam("before"))
-    .order_by(_ALARM.c.number.desc())
-    .limit(bindparam("most"))
 )
 SILENT = sql(
     select(_DISCLOSURE.c.tx, _DISCLOSURE.c.recipient, _DISCLOSURE.c.patient).where(

@@ -173,8 +173,13 @@ class LookAlarmRow(SQLModel, table=True):
     __table_args__: ClassVar[tuple[object, ...]] = (
         Index("look_alarm_patient", "patient", "at"),
         Index(
-            "look_alarm_open", "organisation", "patient", sqlite_where=text("settled_at IS NULL")
+            "look_alarm_open",
+            "organisation",
+            "patient",
+            "chain",
+            sqlite_where=text("settled_at IS NULL"),
         ),
+        Index("look_alarm_chain", "organisation", "chain", sqlite_where=text("settled_at IS NULL")),
     )
 
     number: int | None = Field(default=None, primary_key=True)

@@ -175,7 +175,7 @@ class Confirmation:
         over = found.ended or found.closed
         if not over and found.patient is not None:
             # A restored custodian may have got back the denial before the disclosure, which it did not touch then.
-            self._deciding.withdraw_closed(step, tx, found.patient)
+            self._deciding.withdraw_closed(step, tx)
         rows = step.unit.execute(_COMMITMENTS, {"tx": tx}).fetchall()
         return tuple(commitment for commitment, at in rows if over or at is not None)
 

@@ -109,6 +109,19 @@ _DISCLOSED_BY = sql(
         _DISCLOSURE.c["items"],
     ).where(_DISCLOSURE.c.tx == bindparam("tx"))
 )
+_READABLE = sql(
+    select(
+        _DISCLOSURE.c.patient,
+        _DISCLOSURE.c.recipient,
+        _DISCLOSURE.c.person,
+        _DISCLOSURE.c.role,
+        _DISCLOSURE.c.purpose,
+    ).where(
+        _DISCLOSURE.c.tx == bindparam("tx"),
+        _DISCLOSURE.c.patient.is_not(None),
+        _DISCLOSURE.c.read_until > bindparam("now"),
+    )
+)
 _ITEMS_OF = sql(
     select(_ITEM.c.item, _ITEM.c.commitment, _ITEM.c.content).where(
         _ITEM.c.tx == bindparam("tx"), _ITEM.c.withdrawn_at.is_(None)
@@ -183,12 +196,21 @@ class Deciding:
                 letters.append(Letter(Party(recipient), Withdrawn(tx, commitments)))
         return tuple(letters)
 
-    def withdraw_closed(self, step: Step, tx: bytes, patient: str) -> None:
-        """Judge one disclosure of a patient anew, and withdraw what is not permitted any more."""
-        _, recipient, person, role, purpose, _ = step.unit.execute(
-            _DISCLOSED_BY, {"tx": tx}
-        ).fetchone()
-        self._withdraw(step, tx, patient, Request(Party(recipient), person, role, purpose))
+    def withdraw_closed(self, step: Step, tx: bytes) -> tuple[Letter, ...]:
+        """Judge one disclosure that can still be read anew, and tell its recipient what is not permitted any more.
+
+        What it rests on may have changed before this node recorded it: a restored custodian gets its transactions
+        back in any order, and a denial that came first found nothing that it would have withdrawn.
+        """
+        row = step.unit.execute(_READABLE, {"tx": tx, "now": step.now}).fetchone()
+        if row is None:
+            return ()
+        patient, recipient, person, role, purpose = row
+        request = Request(Party(recipient), person, role, purpose)
+        commitments = self._withdraw(step, tx, patient, request)
+        if not commitments:
+            return ()
+        return (Letter(Party(recipient), Withdrawn(TransactionId(tx), commitments)),)
 
     def _withdraw(self, step: Step, tx: bytes, patient: str, request: Request) -> tuple[bytes, ...]:
         ruling = self._ruling(step.unit, patient, request, step.now)

@@ -198,7 +198,8 @@ class DisclosureSubject:
                 for number, (_, item) in enumerate(ledger.seals_of(Item))
             ],
         )
-        return ()
+        # Only where this node made it: nobody else's word withdraws. A denial may be recorded here already.
+        return self._deciding.withdraw_closed(step, ledger.id) if made.custodian == self.me else ()
 
     def _item_row(
         self, step: Step, ledger: LedgerTransaction, made: Disclosure, number: int, item: Item

@@ -600,7 +600,7 @@ def test_a_line_that_came_before_she_was_known_there_is_hers_with_what_it_is_abo
     network.read(OF_ADA, OWN_COMMITMENT)
     network.read(OF_ADA, seeded("never published"))
     network.report()
-    assert (network.lines(), network.all_alarms()) == ([], ["UNKNOWN", "UNKNOWN"])
+    assert (network.lines(), network.all_alarms()) == ([], ["UNKNOWN"])
     network.there.execute(f"INSERT INTO enrolment VALUES ({','.join('?' * len(row))})", row)
     network.read(OF_DISCLOSURE)
     network.report()
