@@ -35,7 +35,14 @@ from app.subjects.statement import Statements
 from app.subjects.transfer import Transfers
 from app.subjects.transfer_permit import TransferPermits
 from app.subjects.wrapped import BLOB_PART
-from app.vault.aside import Aside, Recovery, never_asked, recoveries, remember_asked
+from app.vault.aside import (
+    Aside,
+    Recovery,
+    never_asked,
+    recalls,
+    recoveries,
+    remember_asked,
+)
 from app.vault.drafts import Drafts
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import LedgerHandlers
@@ -231,6 +238,7 @@ class Assembly:
                     flow = self.engine.start(Recover(each.peer, each.since), key)
                     Aside.follow(self.db, each, flow)
                 asked = True
+        asked |= self._ask_for_readings_again()
         for custodian, asking in self.confirmation.unended(self.db):
             if self._has_ended(asking):
                 with transaction(self.db):
@@ -253,6 +261,23 @@ class Assembly:
                 Aside.begin(self.db, Recovery(flow, peer, since))
                 remember_asked(self.db, [peer], since)
         return bool(found)
+
+    def _ask_for_readings_again(self) -> bool:
+        """Ask anew who brought all but its readings; forget who brought them."""
+        asked = False
+        for each in recalls(self.db):
+            row = self.engine.flow(each.flow)
+            if row is not None and row.status < Status.DONE:
+                continue
+            with transaction(self.db):
+                if row is not None and row.status is Status.DONE:
+                    Aside.end_recall(self.db, each)
+                    continue
+                key = f"recall again {each.flow.hex()}"
+                flow = self.engine.start(Recover(each.peer, each.since), key)
+                Aside.follow(self.db, each, flow)
+            asked = True
+        return asked
 
     def _has_ended(self, flow: bytes) -> bool:
         row = self.engine.flow(flow)

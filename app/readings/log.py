@@ -67,7 +67,7 @@ _BEGIN_EPOCH = sql(
 )
 _KEEP_CHAINS = sql(update(_CHAIN).values(kept=_CHAIN.c.number))
 _GET_CHAIN = sql(
-    select(_CHAIN.c.chain, _CHAIN.c.number, _CHAIN.c.digest, _CHAIN.c.kept).where(
+    select(_CHAIN.c.chain, _CHAIN.c.number, _CHAIN.c.digest, _CHAIN.c.kept, _CHAIN.c.agent).where(
         _CHAIN.c.subject == bindparam("subject")
     )
 )
@@ -220,7 +220,7 @@ class ReadingLog:
     def _add(
         self, db: Connection, now: int, index: int, reading: Reading, epoch: tuple[bytes, int]
     ) -> bytes:
-        chain, known, kept = self._link(db, reading.of)
+        chain, known, kept, agent = self._link(db, reading.of)
         salt = self._entropy(SALT_SIZE)
         entry = ReadingEntry(
             organisation=self.me,
@@ -251,17 +251,18 @@ class ReadingLog:
             "at": now,
             "reported": int(reading.of.agent is None),
             "why": reading.why,
+            "agent": agent,
         }
         db.execute(_ADD_READING, row)
         last = {"which": reading.of.subject, "last": entry.number, "hash": digest}
         db.execute(_SET_CHAIN, last)
         return digest
 
-    def _link(self, db: Connection, of: ChainOf) -> tuple[bytes, ChainHead, int]:
+    def _link(self, db: Connection, of: ChainOf) -> tuple[bytes, ChainHead, int, str | None]:
         row = db.execute(_GET_CHAIN, {"subject": of.subject}).fetchone()
         if row is not None:
-            return row[0], ChainHead(row[1], row[2]), row[3]
-        return self.begin_chain(db, of), EMPTY_CHAIN, 0
+            return row[0], ChainHead(row[1], row[2]), row[3], row[4]
+        return self.begin_chain(db, of), EMPTY_CHAIN, 0, of.agent
 
     def begin_chain(self, db: Connection, of: ChainOf) -> bytes:
         """Make the row of a chain that has no entry yet; return the chain."""

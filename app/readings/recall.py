@@ -17,11 +17,12 @@ from states.identity import PatientId
 PAGE_BYTES_MAX = BATCH_BYTES_MAX - (1 << 17)  # one reading less than what a part may be
 
 _READING, _CHAIN = table_of(ReadingRow), table_of(ReadingChainRow)
+# By the agent's own index: a peer that has few readings here, or none, must not make the node walk its whole log.
 _NEXT = sql(
     select(_READING.c.idx, _CHAIN.c.patient)
     .join(_CHAIN, _CHAIN.c.chain == _READING.c.chain)
     .where(
-        _CHAIN.c.agent == bindparam("agent"),
+        _READING.c.agent == bindparam("agent"),
         _READING.c.idx >= bindparam("start"),
         _READING.c.body.is_not(None),
     )

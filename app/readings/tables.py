@@ -16,6 +16,7 @@ class ReadingRow(SQLModel, table=True):
     __table_args__: ClassVar[tuple[object, ...]] = (
         Index("reading_chain_number", "chain", "number", unique=True),
         Index("reading_unreported", "idx", sqlite_where=text("reported = 0")),
+        Index("reading_agent", "agent", "idx", sqlite_where=text("body IS NOT NULL")),
         {"sqlite_with_rowid": False},
     )
 
@@ -28,6 +29,9 @@ class ReadingRow(SQLModel, table=True):
     at: int
     reported: int  # 0: an agent is still to be told
     why: str = ""
+    agent: str | None = (
+        None  # the chain's: an agent's readings are found without a walk through the log
+    )
 
 
 class ReadingChainRow(SQLModel, table=True):
