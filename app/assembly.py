@@ -270,7 +270,7 @@ class Assembly:
             if row is not None and row.status < Status.DONE:
                 continue
             with transaction(self.db):
-                if row is not None and row.status is Status.DONE:
+                if row is not None and row.status == Status.DONE:
                     Aside.end_recall(self.db, each)
                     continue
                 key = f"recall again {each.flow.hex()}"
