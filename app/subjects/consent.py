@@ -25,7 +25,7 @@ from flows.subjects.consent import (
     HeldBatches,
     PartiesOf,
 )
-from flows.subjects.statement import FindUnnotarised, HeedSigned
+from flows.subjects.statement import Bind, FindUnnotarised, HeedSigned
 from states.contract import Contract
 from states.encoding import encode
 from states.identity import Party, PatientId
@@ -62,6 +62,7 @@ class ConsentSubject:
         handlers.on(ConsentsHeld, self.held)
         handlers.on(HeedSigned, self._statements.heed)
         handlers.on(FindUnnotarised, self._statements.unnotarised)
+        handlers.on(Bind, self._deciding.bind)
 
     # -- what the vault asks -------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class ConsentSubject:
             self._ground.locks.learn_opening(step, ref, opening.salt, opening.policy_digest)
         letters = self._statements.record(step, verified, seq, self.contract.name)
         self._learn_names(step, ledger)
-        return letters + self._deciding.consequences(step, verified.checked.ledger)
+        return letters + self._deciding.consequences(step, verified)
 
     def _learn_names(self, step: Step, ledger: LedgerTransaction) -> None:
         """At the agent: the name that a grantee was told of the patient is the one that it is always told."""

@@ -16,6 +16,7 @@ from app.vault.ground import Ground
 from app.vault.subject import Step
 from flows.notices import Letter, Withdrawn
 from flows.subjects.disclosure import AskFor
+from flows.subjects.statement import Bind, BindAtStart, Heeded
 from states.decision import (
     NOTHING_EXCEPTED,
     LogPlace,
@@ -30,9 +31,12 @@ from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.reading import Outcome as Outcomes
 from states.state import StateRef, TransactionId
+from states.subjects.consent import Consent
 from states.subjects.content import CONTENT, Content
 from states.subjects.disclosure import Who
-from states.subjects.terms import EXCEPTIONS, TERMS, SubjectAt, Terms
+from states.subjects.restriction import Restriction
+from states.subjects.terms import EXCEPTIONS, TERMS, Exceptions, SubjectAt, Terms
+from states.verifier import VerifiedTransaction
 
 _RECORD, _STATEMENT = table_of(RecordRow), table_of(StatementRow)
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
@@ -65,10 +69,18 @@ _STATEMENTS_OF = sql(
         _STATEMENT.c.exceptions,
         _STATEMENT.c.at,
         _STATEMENT.c.log_index,
-        _STATEMENT.c.since,
         _STATEMENT.c.notary,
     ).where(
         _STATEMENT.c.patient == bindparam("patient"),
+        _STATEMENT.c.custodian == bindparam("custodian"),
+        _STATEMENT.c.consumed_seq.is_(None),
+        _STATEMENT.c.closed_at.is_(None),
+    )
+)
+_PATIENT_OF = sql(
+    select(_STATEMENT.c.patient).where(
+        _STATEMENT.c.tx == bindparam("tx"),
+        _STATEMENT.c.idx == bindparam("idx"),
         _STATEMENT.c.custodian == bindparam("custodian"),
         _STATEMENT.c.consumed_seq.is_(None),
         _STATEMENT.c.closed_at.is_(None),
@@ -171,16 +183,32 @@ class Deciding:
                 found.append(Candidate(commitment, blob, size_class, version, content))
         return found
 
-    def consequences(self, step: Step, ledger: LedgerTransaction) -> tuple[Letter, ...]:
-        """Withdraw what a denial that this custodian has just recorded now closes."""
-        if not any(terms.decision == "deny" for _, terms in ledger.seals_of(Terms)):
+    def consequences(self, step: Step, verified: VerifiedTransaction) -> tuple[Letter, ...]:
+        """Withdraw what a denial that this custodian has just recorded now closes, or will when it begins."""
+        ledger = verified.checked.ledger
+        if not _denies(ledger):
             return ()
         letters: tuple[Letter, ...] = ()
         for _, named in ledger.seals_of(SubjectAt):
             if named.party == self._ground.me:
                 _, local = self._enrolments.of_patient(step.unit, self._ground.me, named.patient)
                 letters += self.withdrawals(step, local)
+        begun = max(step.now, verified.receipt.entry.at)
+        made: list[tuple[int, Consent | Restriction]] = [
+            *ledger.outputs_of(Consent),
+            *ledger.outputs_of(Restriction),
+        ]
+        for index, said in made:
+            if said.custodian == self._ground.me and said.start > begun:
+                step.start(BindAtStart(StateRef(ledger.id, index), said.start))
         return letters
+
+    def bind(self, step: Step, request: Bind) -> Heeded:
+        """See Bind."""
+        ref = request.ref
+        key = {"tx": ref.tx, "idx": ref.index, "custodian": self._ground.me}
+        row = step.unit.execute(_PATIENT_OF, key).fetchone()
+        return Heeded(() if row is None else self.withdrawals(step, row[0]))
 
     def withdrawals(self, step: Step, patient: str) -> tuple[Letter, ...]:
         """Judge a patient's live disclosures anew, and tell each recipient what it may not read any more.
@@ -299,20 +327,28 @@ class Deciding:
         return {"patient": patient, "custodian": self._ground.me}
 
 
-_Row = tuple[bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, int, str]
+_Row = tuple[bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, str]
 
 
 def _statement(row: _Row) -> Statement:
-    tx, idx, grantee, start, end, terms, exceptions, at, log_index, since, notary = row
+    tx, idx, grantee, start, end, terms, exceptions, at, log_index, notary = row
     kind = StatementKind.RESTRICTION if grantee is None else StatementKind.CONSENT
     return Statement(
         ref=StateRef(TransactionId(tx), idx),
         kind=kind,
         grantee=None if grantee is None else Party(grantee),
         terms=TERMS.decode(terms),
-        start=start,
+        # What had begun by the notary's time has begun, also where this node's clock is behind or was set back. It
+        # is held here, so this custodian has given its word that it acts on it.
+        start=start if start > at else 0,
         end=end,
         place=LogPlace(Party(notary), at, log_index),
         exceptions=NOTHING_EXCEPTED if exceptions is None else EXCEPTIONS.decode(exceptions),
-        in_force_since=since if kind is StatementKind.RESTRICTION else 0,
+    )
+
+
+def _denies(ledger: LedgerTransaction) -> bool:
+    """Whether a statement in it closes anything; what a permit leaves out is a denial (states.decision, rule 3)."""
+    return any(terms.decision == "deny" for _, terms in ledger.seals_of(Terms)) or any(
+        left_out != NOTHING_EXCEPTED for _, left_out in ledger.seals_of(Exceptions)
     )

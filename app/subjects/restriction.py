@@ -59,7 +59,7 @@ class RestrictionSubject:
 
     def record(self, step: Step, verified: VerifiedTransaction, seq: int) -> tuple[Letter, ...]:
         letters = self._statements.record(step, verified, seq, self.contract.name)
-        return letters + self._deciding.consequences(step, verified.checked.ledger)
+        return letters + self._deciding.consequences(step, verified)
 
     def close(self, step: Step, request: BuildRestriction) -> Held:
         """See BuildRestriction. Raises NotEnrolled."""

@@ -8,7 +8,7 @@ from flows.flow import AskNotary, FlowContext, Request
 from flows.services import Held
 from flows.subjects.enrolment import PatientHandle
 from flows.subjects.liveness import KeepLiveness
-from flows.subjects.statement import HeedAtOnce, Stated, state
+from flows.subjects.statement import BindAtStart, HeedAtOnce, Stated, state
 from states.identity import PartyField
 from states.notarisation import LivenessAnswer
 from states.sizes import Bytes32, Millis
@@ -144,5 +144,6 @@ FLOWS: tuple[type[msgspec.Struct], ...] = (
     AmendConsent,
     RevokeConsent,
     ConfirmConsents,
+    BindAtStart,
 )
 RESPONDERS = (HeedAtOnce,)

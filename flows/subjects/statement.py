@@ -5,11 +5,12 @@ from typing import ClassVar
 import msgspec
 
 from flows.finality import WindowLapsed, finalise
-from flows.flow import FlowContext, FlowSession, Request, Untrusted
+from flows.flow import FlowContext, FlowSession, Request, Sleep, Untrusted
 from flows.notices import Letter, post
 from flows.services import Done, Found, Held, Recorded, transaction_part
 from states.errors import MalformedBytes
 from states.identity import Party
+from states.sizes import Millis
 from states.state import StateRef, TransactionIdField
 
 TRIES = 3  # a window of ten minutes that lapses three times is no accident of the moment
@@ -47,6 +48,27 @@ class FindUnnotarised(Request[Found], frozen=True, array_like=True, tag="find-un
     answers: ClassVar[type[msgspec.Struct]] = Found
     peer: Party
     after: bytes
+
+
+class Bind(Request[Heeded], frozen=True, array_like=True, tag="bind"):
+    """At a custodian: withdraw what a statement that begins now closes; nothing where it has ended meanwhile."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Heeded
+    ref: StateRef
+
+
+class BindAtStart(msgspec.Struct, frozen=True, array_like=True, tag="bind-at-start/1"):
+    """At a custodian: a denial that begins later than it was recorded closes then what was disclosed before."""
+
+    ref: StateRef
+    start: Millis
+
+    async def call(self, flow: FlowContext) -> Done:
+        flow.progress("waiting until a denial begins")
+        await Sleep(self.start)
+        bound = await Bind(self.ref)
+        post(flow, bound.letters)
+        return Done()
 
 
 async def withdraw_again(flow: FlowContext, peer: Party) -> None:

@@ -10,6 +10,7 @@ from states.reading import READING
 from states.sealed import SEALED
 from states.state import StateRef, TransactionId, TransactionState
 from states.subjects.consent import Consent
+from states.subjects.disclosure import Disclosure, Item
 from states.subjects.restriction import Restriction
 from states.subjects.terms import SubjectAt, Terms
 from states.tearoff import FilteredTransaction
@@ -17,9 +18,11 @@ from tests.simulation.node import SimNode
 from tests.simulation.observer import Closed, Confirmed, Violation
 
 if TYPE_CHECKING:
+    from tests.simulation.oracle import Oracle
     from tests.simulation.world import World
 
 CONSENT, STAFF, HERS = "read by consent", "read by its staff", "read by the patient"
+CLOSED = "what is closed is withdrawn"
 DURABLE, TOLD, HONEST = "logged before it opens", "each reading is told", "nobody honest is accused"
 
 _NAMED = "SELECT local FROM enrolment WHERE custodian = ? AND patient = ?"
@@ -33,6 +36,7 @@ _ACCUSED = (
     " kind IN ('FORGED', 'CONTRADICTED', 'FORKED', 'BEYOND', 'FLOODED')"
     " AND settled_at IS NULL ORDER BY number"
 )
+_ITEM_HELD = "SELECT withdrawn_at FROM disclosure_item WHERE tx = ? AND commitment = ?"
 _RECORDED = "SELECT 1 FROM ledger_tx WHERE tx = ? AND status = 1"
 
 
@@ -49,7 +53,7 @@ class Document:
 class Said:
     """A consent (it has a grantee and an end) or a restriction, as its patient stated it.
 
-    `start` is by her agent's clock, and each node looks at its own: one that is behind closes so much later.
+    `start` is by her agent's clock. It is in force where a node's own clock or the notary's has reached that.
     """
 
     patient: str
@@ -77,6 +81,7 @@ class Openings:
         self.withheld: set[bytes] = set()
         """Commitments of what its custodian has never yet released to its patient."""
         self._said: dict[bytes, Said] = {}
+        self._items: dict[bytes, tuple[bytes, ...]] = {}
         self._opened: dict[bytes, Opening] = {}
         self._interrupted: set[bytes] = set()
         self._gone: set[bytes] = set()
@@ -87,13 +92,15 @@ class Openings:
     # -- what is said and told -------------------------------------------------------------------------
 
     def learn(self, tx: bytes, made: list[TransactionState], filtered: FilteredTransaction) -> None:
-        """Remember what a patient states; her agent knows whom she is to the custodian."""
+        """Remember what a patient states, and what is disclosed; her agent knows whom she is to the custodian."""
         for state in made:
             data = CONTRACTS.states.decode(state.data)
-            if not isinstance(data, Consent | Restriction):
-                continue
             sealed = [SEALED.decode(c).data for _, c in filtered.components(Group.SEALED)]
             seals = [CONTRACTS.seals.decode(each) for each in sealed]
+            if isinstance(data, Disclosure):
+                self._items[tx] = tuple(e.commitment for e in seals if isinstance(e, Item))
+            if not isinstance(data, Consent | Restriction):
+                continue
             (terms,) = [each for each in seals if isinstance(each, Terms)]
             (there,) = [
                 each.patient
@@ -190,12 +197,15 @@ class Openings:
 
     def by_staff(self, node: SimNode, document: Document) -> None:
         """A custodian's gate has opened a record of its own to its staff."""
+        oracle = self._world.oracle
         for tx, said in self._said.items():
-            if said.grantee or node.clock() < said.start or not _has(node, tx):
+            if said.grantee or not _has(node, tx):
+                continue
+            if max(node.clock(), oracle.log[oracle.places[tx]].at) < said.start:
                 continue
             about = said.custodian, said.patient
-            lifted = self._world.oracle.consumed.get(StateRef(TransactionId(tx), 0))
-            if lifted and _has(node, bytes(self._world.oracle.log[lifted[0]].transaction)):
+            lifted = oracle.consumed.get(StateRef(TransactionId(tx), 0))
+            if lifted and _has(node, bytes(oracle.log[lifted[0]].transaction)):
                 continue
             if about == (node.me, document.patient) and document.category in said.categories:
                 raise Violation(STAFF, f"{node.name} opens what the patient has closed")
@@ -207,10 +217,39 @@ class Openings:
         if document.commitment in self.withheld:
             raise Violation(HERS, "what its custodian withholds from her")
 
+    def judge_closed(self) -> None:
+        """All letters have come: what was disclosed before a restriction that closes it, its recipient cannot read."""
+        oracle = self._world.oracle
+        places = oracle.places
+        for tx, closing in self._said.items():
+            if closing.grantee or tx not in places or _over(oracle, StateRef(TransactionId(tx), 0)):
+                continue
+            for disclosure, items in self._items.items():
+                (consent,) = oracle.known[disclosure].references
+                permit = self._said[consent.tx]
+                about = permit.patient, permit.custodian
+                if about != (closing.patient, closing.custodian) or _over(oracle, consent):
+                    continue
+                if max(places.get(disclosure, len(places)), places[consent.tx]) < places[tx]:
+                    self._judge_items(permit, closing, disclosure, items)
+
+    def _judge_items(
+        self, permit: Said, closing: Said, disclosure: bytes, items: tuple[bytes, ...]
+    ) -> None:
+        node = self._world.node_of(permit.grantee)
+        assert node is not None, "the stranger is no grantee"
+        assert permit.end > self._world.now, "consents outlast a run"
+        category_of = {each.commitment: each.category for each in self.documents.values()}
+        for commitment in items:
+            held = node.disk.execute(_ITEM_HELD, (disclosure, commitment)).fetchone()
+            if held == (None,) and category_of[commitment] in closing.categories:
+                raise Violation(CLOSED, f"{node.name} may read {disclosure.hex()[:12]}")
+
     # -- what is told ----------------------------------------------------------------------------------
 
     def judge(self) -> None:
         """Everybody has reported: each patient's list says of each opening that it was, once, and of no other."""
+        self.judge_closed()
         told: dict[bytes, list[tuple[str | None, bytes]]] = {}
         stranger = (str(self._world.stranger.party),)
         for digest, patient, body in self._agent.disk.execute(_LINES, stranger):
@@ -230,6 +269,10 @@ class Openings:
 
 def _kept(disk: Connection) -> set[bytes]:
     return {digest for (digest,) in disk.execute(_KEPT)}
+
+
+def _over(oracle: "Oracle", ref: StateRef) -> bool:
+    return ref in oracle.consumed
 
 
 def _has(node: SimNode, tx: bytes) -> bool:

@@ -9,7 +9,7 @@ from flows.notary_change import ChangeNotary, Moved
 from flows.recovery import Recover
 from flows.store import FlowRow, JournalRow, Status
 from flows.subjects.confirmation import ConfirmDisclosures
-from flows.subjects.consent import AmendConsent, ConfirmConsents, RevokeConsent
+from flows.subjects.consent import AmendConsent, ConfirmConsents, GrantConsent, RevokeConsent
 from flows.subjects.disclosure import RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
 from flows.subjects.patient_access import FetchOwn, ReleaseToPatient
@@ -21,6 +21,7 @@ from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
 from tests.simulation.neighbours import ADA, DAY, REED, enrol, permit, publish, result, stage
 from tests.simulation.restoring import greet, image_of, put_back
+from tests.simulation.test_recovery import grant_notes
 from tests.simulation.test_story import disclosed, granted, reed_signed_in
 from tests.simulation.village import Village
 
@@ -72,6 +73,7 @@ class WholeStory:
         self._custody()
         self._restored_agent()
         self._restored_custodian()
+        self._denial_that_begins_later()
 
     def _consent_that_moved(self) -> StateRef:
         village = self.village
@@ -172,6 +174,20 @@ class WholeStory:
             "SELECT count(*) FROM record WHERE key IS NULL AND consumed_seq IS NULL"
         )
         assert lost.fetchone() == (0,), "it has its key again"
+
+    def _denial_that_begins_later(self) -> None:
+        village = self.village
+        made = TransactionId(disclosed(village, grant_notes(village)).tx or b"")
+        now = village.clock.now
+        parties = village.party("Mercy"), village.party("Riverside")
+        terms = Terms("deny", REED, None, ("TREAT",), ("note",), ())
+        deny = GrantConsent(ADA, *parties, now + 60_000, now + DAY, terms, Exceptions((), ()))
+        village.run("Agent", deny)
+        village.pass_time(60_000)
+        closed = village.nodes["Riverside"].db.execute(
+            "SELECT count(*) FROM disclosure_item WHERE tx = ? AND withdrawn_at > 0", (made,)
+        )
+        assert closed.fetchone() == (1,), "it closes what was disclosed before it"
 
     def _put_back(self, name: str, image: Connection) -> Assembly:
         node = put_back(self.village, name, image, ())
