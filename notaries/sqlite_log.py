@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
+from struct import Struct
 
 from notaries.log import Growth, Head, LogSigner, empty_head
 from notaries.uniqueness import OUTPUT_BITS, Claim, CommitRequest, StoreFailed
@@ -79,24 +80,26 @@ def move_wal(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
 
+_TWO, _FOUR = Struct(">qq").pack, Struct(">qqqq").pack  # as SQLite holds integers
+
+
 @dataclass(frozen=True, slots=True)
 class RowSeals:
     """Keyed hashes of rows; the key comes from the key store and lies in no database."""
 
     key: bytes
 
-    def _seal(self, table: bytes, *parts: bytes) -> bytes:
-        return blake2b(b"".join(parts), digest_size=SEAL_SIZE, key=self.key, person=table).digest()
+    def _seal(self, table: bytes, row: bytes) -> bytes:
+        return blake2b(row, digest_size=SEAL_SIZE, key=self.key, person=table).digest()
 
     def log(self, n: int, tx: bytes, at: int, until: int, spends: int) -> bytes:
-        numbers = b"".join(each.to_bytes(8) for each in (n, at, until, spends))
-        return self._seal(b"log", numbers, tx)
+        return self._seal(b"log", _FOUR(n, at, until, spends) + tx)
 
     def spend(self, at: int, place: int, nullifier: bytes) -> bytes:
-        return self._seal(b"spend", at.to_bytes(8), place.to_bytes(8), nullifier)
+        return self._seal(b"spend", _TWO(at, place) + nullifier)
 
     def head(self, size: int, clock: int, note: str) -> bytes:
-        return self._seal(b"head", size.to_bytes(8), clock.to_bytes(8), note.encode())
+        return self._seal(b"head", _TWO(size, clock) + note.encode())
 
 
 @dataclass(frozen=True, slots=True)
