@@ -228,9 +228,11 @@ class Assembly:
     def ask_again(self) -> bool:
         """Start asking anew who has not told this restored node all that it has forgotten: the asking flow has ended.
 
-        What is closed until then stays closed.
+        What is closed until then stays closed. What nobody has completed for long is no longer kept aside.
         """
         asked = False
+        with transaction(self.db):
+            Aside.drop_stale(self.db, self.given.clock())
         for each in recoveries(self.db):
             if self._has_ended(each.flow):
                 with transaction(self.db):

@@ -3,7 +3,8 @@
 Peers bring in their own order, each what it sees: a disclosure may come before the consent that it rests on, and a
 consent's agent sees more of it than custodian or grantee, but no more than both: what they show is joined. What is
 put aside is notarised and verified but for what it lacks, so a peer can put nothing there that it has not paid for at
-the notary; how much of one peer's is kept has a limit; and all of it goes when the last peer has brought its share.
+the notary; how much of one peer's is kept has a limit. It stays for a while after the last peer was asked, for a peer
+that was still taking a transaction brings its share of it later; then all of it goes.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import sql, table_of
 from app.vault.reader import NotYet
+from app.vault.restored import restored_at
 from app.vault.subject import Step
 from app.vault.tables import AsideRow, AskedAllRow, RecallRow, RecoveryRow
 from app.vault.vault import Vault
@@ -30,6 +32,7 @@ from states.verifier import UnresolvedInput
 ASIDE_MAX = 65_536  # transactions of one bringer: what a large house does in a day
 ASIDE_BYTES_MAX = 256 << 20
 BRINGERS_MAX = 16
+KEPT_MS = 30 * 86_400_000  # after a restore: longer than a flow of a peer waits for its operator
 
 _OTHERS = ""  # in the place of those whom the node, when it was restored, did not know
 _ASIDE, _RECOVERY, _ASKED = table_of(AsideRow), table_of(RecoveryRow), table_of(AskedAllRow)
@@ -66,7 +69,7 @@ _BEGIN_RECALL = sql(
 _END_RECALL = sql(delete(_RECALL).where(_RECALL.c.flow == bindparam("id")))
 _RECALLS = sql(select(_RECALL.c.flow, _RECALL.c.peer, _RECALL.c.since).order_by(_RECALL.c.peer))
 _END = sql(delete(_RECOVERY).where(_RECOVERY.c.flow == bindparam("id")))
-_IS_OPEN = sql(select(_RECOVERY.c.flow).limit(1))
+_ASKS = sql(select(_RECOVERY.c.flow).limit(1))
 _REMEMBER = sql(insert(_ASKED).prefix_with("OR REPLACE"))
 _REMEMBER_OTHERS = sql(insert(_ASKED).prefix_with("OR IGNORE"))
 _ASKED_SINCE = sql(select(_ASKED.c.peer, _ASKED.c.since))
@@ -148,14 +151,23 @@ class Aside:
         db.execute(_END_RECALL, {"id": ended.flow})
 
     @staticmethod
-    def is_open(db: Connection) -> bool:
-        return db.execute(_IS_OPEN).fetchone() is not None
+    def is_open(db: Connection, now: int) -> bool:
+        """Whether what comes too early is put aside: while a peer is asked for all, and for KEPT_MS after a restore."""
+        restored = restored_at(db)
+        if restored is not None and now < restored + KEPT_MS:
+            return True
+        return db.execute(_ASKS).fetchone() is not None
 
-    def end(self, db: Connection, flow_id: bytes) -> None:
-        """End a flow's recovery; with the last one goes what is still aside. The flow asks for readings from here."""
+    @staticmethod
+    def end(db: Connection, flow_id: bytes) -> None:
+        """End a flow's recovery. It asks for readings from here."""
         db.execute(_BEGIN_RECALL, {"id": flow_id})
         db.execute(_END, {"id": flow_id})
-        if not self.is_open(db):
+
+    @classmethod
+    def drop_stale(cls, db: Connection, now: int) -> None:
+        """Forget what nobody has completed for so long that nobody will."""
+        if not cls.is_open(db, now):
             db.execute(_DROP_ALL)
 
     # -- transactions --------------------------------------------------------------------------------

@@ -200,6 +200,19 @@ class AskedAllRow(SQLModel, table=True):
     since: int
 
 
+class RestoredRow(SQLModel, table=True):
+    """When (ms, by this node's clock) a restored peer was told all that is recorded here; see app/vault/restored.py.
+
+    The row without a name says when this node was restored itself.
+    """
+
+    __tablename__ = "ledger_restored"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    peer: str = Field(primary_key=True)
+    at: int
+
+
 class RecallRow(SQLModel, table=True):
     """A flow that has ended its recovery and now asks the same peer for its readings: kept until it has ended well."""
 
@@ -225,5 +238,6 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     AsideRow,
     RecoveryRow,
     AskedAllRow,
+    RestoredRow,
     RecallRow,
 )

@@ -14,7 +14,7 @@ EVERY_FORM_EVERY = 25  # seeds
 
 _UNENDED = "SELECT id, tag, status, why, peer FROM flow WHERE status < 4 ORDER BY created, id"
 _LETTERS = "SELECT count(*) FROM flow_outbox WHERE peer <> ?"
-_ASIDE = "SELECT (SELECT count(*) FROM ledger_aside) + (SELECT count(*) FROM ledger_recovery)"
+_RECOVERIES = "SELECT count(*) FROM ledger_recovery"
 _UNCONFIRMED = "SELECT count(*) FROM unconfirmed"
 _WITHDRAWN = (
     "SELECT tx, item, recipient FROM disclosure_item JOIN disclosure USING (tx)"
@@ -49,9 +49,9 @@ def _liveness(world: "World", node: SimNode) -> None:
     (left,) = node.disk.execute(_LETTERS, (stranger,)).fetchone()
     if left:
         raise Violation("liveness", f"{node.name} has {left} messages that nobody takes")
-    (aside,) = node.disk.execute(_ASIDE).fetchone()
-    if aside:
-        raise Violation("recovery is run once", f"{node.name} has {aside} transactions aside")
+    (asking,) = node.disk.execute(_RECOVERIES).fetchone()
+    if asking:
+        raise Violation("recovery is run once", f"{node.name} has not heard out {asking}")
     (unconfirmed,) = node.disk.execute(_UNCONFIRMED).fetchone()
     if unconfirmed:
         raise Violation("liveness", f"{node.name} is not told what {unconfirmed} have withdrawn")
