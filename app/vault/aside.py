@@ -18,7 +18,7 @@ from app.storage.statements import sql, table_of
 from app.vault.reader import NotYet
 from app.vault.restored import restored_at
 from app.vault.subject import Step
-from app.vault.tables import AsideRow, AskedAllRow, RecallRow, RecoveryRow
+from app.vault.tables import AsideRow, AskedAllRow, RecoveryRow
 from app.vault.vault import Vault
 from flows.services import FETCH_MAX, Recorded, Remembered
 from states.encoding import encode
@@ -55,19 +55,6 @@ _AWAIT = sql(update(_ASIDE).where(_ASIDE.c.tx == bindparam("id")).values(awaits=
 _DROP = sql(delete(_ASIDE).where(_ASIDE.c.tx == bindparam("id")))
 _DROP_ALL = sql(delete(_ASIDE))
 _BEGIN = sql(insert(_RECOVERY).prefix_with("OR IGNORE"))
-_RECALL = table_of(RecallRow)
-_BEGIN_RECALL = sql(
-    insert(_RECALL)
-    .prefix_with("OR REPLACE")
-    .from_select(
-        ["flow", "peer", "since"],
-        select(_RECOVERY.c.flow, _RECOVERY.c.peer, _RECOVERY.c.since).where(
-            _RECOVERY.c.flow == bindparam("id")
-        ),
-    )
-)
-_END_RECALL = sql(delete(_RECALL).where(_RECALL.c.flow == bindparam("id")))
-_RECALLS = sql(select(_RECALL.c.flow, _RECALL.c.peer, _RECALL.c.since).order_by(_RECALL.c.peer))
 _END = sql(delete(_RECOVERY).where(_RECOVERY.c.flow == bindparam("id")))
 _ASKS = sql(select(_RECOVERY.c.flow).limit(1))
 _REMEMBER = sql(insert(_ASKED).prefix_with("OR REPLACE"))
@@ -98,11 +85,6 @@ def recoveries(db: Connection) -> list[Recovery]:
     return [
         Recovery(flow, Party(peer), since) for flow, peer, since in db.execute(_UNENDED).fetchall()
     ]
-
-
-def recalls(db: Connection) -> list[Recovery]:
-    """Return the flows that have ended their recovery, and of which it is not known that the readings came, too."""
-    return [Recovery(flow, Party(peer), since) for flow, peer, since in db.execute(_RECALLS)]
 
 
 def recovering_from(db: Connection) -> frozenset[str]:
@@ -143,12 +125,6 @@ class Aside:
         """Let another flow ask in the place of one that has ended without an answer."""
         cls.begin(db, Recovery(flow_id, ended.peer, ended.since))
         db.execute(_END, {"id": ended.flow})
-        cls.end_recall(db, ended)
-
-    @staticmethod
-    def end_recall(db: Connection, ended: Recovery) -> None:
-        """Ask for no more readings in the place of this flow."""
-        db.execute(_END_RECALL, {"id": ended.flow})
 
     @staticmethod
     def is_open(db: Connection, now: int) -> bool:
@@ -160,8 +136,7 @@ class Aside:
 
     @staticmethod
     def end(db: Connection, flow_id: bytes) -> None:
-        """End a flow's recovery. It asks for readings from here."""
-        db.execute(_BEGIN_RECALL, {"id": flow_id})
+        """End a flow's recovery."""
         db.execute(_END, {"id": flow_id})
 
     @classmethod

@@ -213,17 +213,6 @@ class RestoredRow(SQLModel, table=True):
     at: int
 
 
-class RecallRow(SQLModel, table=True):
-    """A flow that has ended its recovery and now asks the same peer for its readings: kept until it has ended well."""
-
-    __tablename__ = "ledger_recall"
-    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
-
-    flow: bytes = Field(primary_key=True)
-    peer: str
-    since: int
-
-
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
     TransactionRow,
     StateRow,
@@ -239,5 +228,4 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     RecoveryRow,
     AskedAllRow,
     RestoredRow,
-    RecallRow,
 )
