@@ -39,7 +39,6 @@ from app.vault.aside import (
     Aside,
     Recovery,
     never_asked,
-    recalls,
     recoveries,
     remember_asked,
 )
@@ -52,6 +51,7 @@ from app.vault.subject import Subjects
 from app.vault.vault import Vault
 from app.witness import Witnesses
 from flows.engine import Engine
+from flows.reading_recall import RegainReadings
 from flows.recovery import Recover
 from flows.services import TRANSACTION_PART
 from flows.step import Handlers
@@ -101,6 +101,7 @@ class Assembly:
         self.transfer_permits = TransferPermits(self.enrolments)
         self.statements = Statements(self.ground, self.enrolments)
         self.readings = ReadingLog(given.me, given.keys, given.entropy)
+        self.reading_recall = ReadingRecall(self.readings, self._has_ended)
         self.looks = Looks(given.me, given.directory, given.parameters)
         self.reports = ReadingReports(
             self.readings, given.keys, given.parameters, self.looks.keep_own
@@ -177,7 +178,7 @@ class Assembly:
             self.notices,
             self.confirmation,
             self.reports,
-            ReadingRecall(self.readings),
+            self.reading_recall,
             self.looks,
         ):
             part.register(handlers)
@@ -228,9 +229,11 @@ class Assembly:
     def ask_again(self) -> bool:
         """Start asking anew who has not told this restored node all that it has forgotten: the asking flow has ended.
 
-        What is closed until then stays closed.
+        What is closed until then stays closed. What nobody has completed for long is no longer kept aside.
         """
         asked = False
+        with transaction(self.db):
+            Aside.drop_stale(self.db, self.given.clock())
         for each in recoveries(self.db):
             if self._has_ended(each.flow):
                 with transaction(self.db):
@@ -263,19 +266,19 @@ class Assembly:
         return bool(found)
 
     def _ask_for_readings_again(self) -> bool:
-        """Ask anew who brought all but its readings; forget who brought them."""
+        """Ask anew who has not brought its readings; forget who has."""
         asked = False
-        for each in recalls(self.db):
-            row = self.engine.flow(each.flow)
+        for peer, asking in self.reading_recall.unended(self.db):
+            row = self.engine.flow(asking)
             if row is not None and row.status < Status.DONE:
                 continue
             with transaction(self.db):
                 if row is not None and row.status == Status.DONE:
-                    Aside.end_recall(self.db, each)
+                    self.reading_recall.end(self.db, peer)
                     continue
-                key = f"recall again {each.flow.hex()}"
-                flow = self.engine.start(Recover(each.peer, each.since), key)
-                Aside.follow(self.db, each, flow)
+                key = f"regain readings again {asking.hex()}"
+                flow = self.engine.start(RegainReadings(peer), key)
+                self.reading_recall.begin(self.db, peer, flow)
             asked = True
         return asked
 

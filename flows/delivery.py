@@ -68,11 +68,11 @@ class Bring(
 def deliver(flow: FlowContext, recorded: Recorded, but: tuple[Party, ...] = ()) -> None:
     """Bring a recorded transaction to its other holders, and send the notices that it calls for.
 
-    By letters, which outlive the flow and never expire.
+    By letters, which outlive the flow and never expire. `but`: who has it, unless it was restored since.
     """
     post(flow, recorded.letters)
     for party in recorded.deliver_to:
-        if party not in but:
+        if party not in but or party in recorded.restored:
             flow.letter(
                 party,
                 TakeDelivery.name,
@@ -168,6 +168,8 @@ class TakeDelivery:
         if taken.missing:
             taken = await resolve_transactions(flow, session.counterparty, first.parts, taken)
         post(flow, taken.letters)
+        for recorded in taken.recorded:
+            deliver(flow, recorded)
         if taken.ready:
             await take_aside(flow)
         flow.progress("recorded")

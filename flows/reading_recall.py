@@ -1,6 +1,7 @@
 """A restored agent gets its list of who looked back: every organisation brings its readings again, from the start.
 
 So does an organisation that was itself restored: what its backup counts as reported, the agent may have lost since.
+Each peer is asked by a flow of its own, and by another where that fails, until it has brought all.
 """
 
 from functools import partial
@@ -13,7 +14,7 @@ from flows.retrying import until_answered
 from flows.services import Done
 from flows.subjects.reading import KeepReadings, MatchReadings
 from states.errors import MalformedBytes, OverLimit
-from states.identity import Party
+from states.identity import Party, PartyField
 from states.sizes import U63
 
 PAGES_MAX = 65_536  # of one organisation: some million readings
@@ -55,6 +56,23 @@ class FindReadings(Request[FoundReadings], frozen=True, array_like=True, tag="fi
     answers: ClassVar[type[msgspec.Struct]] = FoundReadings
     peer: Party
     start: int
+
+
+class AskForReadings(Request[Done], frozen=True, array_like=True, tag="ask-for-readings"):
+    """Let a flow of its own ask this peer for its readings, and another where that fails; one at a time."""
+
+    answers: ClassVar[type[msgspec.Struct]] = Done
+    peer: Party
+
+
+class RegainReadings(msgspec.Struct, frozen=True, array_like=True, tag="regain-readings/1"):
+    """At an agent: ask one peer for its readings; twice is once. Started by `AskForReadings`."""
+
+    peer: PartyField
+
+    async def call(self, flow: FlowContext) -> Done:
+        await until_answered(flow, lambda: recall_readings(flow, Party(self.peer)))
+        return Done()
 
 
 async def recall_readings(flow: FlowContext, peer: Party) -> None:
@@ -110,9 +128,9 @@ class AskReadings:
     async def call(
         self, flow: FlowContext, session: FlowSession, first: Untrusted[OfferReadings]
     ) -> Done:
+        flow.progress("a peer offers its readings")
         first.check(lambda _: None)
-        await until_answered(flow, lambda: recall_readings(flow, session.counterparty))
-        return Done()
+        return await AskForReadings(session.counterparty)
 
 
 class RemindReadings:

@@ -8,7 +8,7 @@ from flows.consumed import see_consumed
 from flows.delivery import Bring, brought_in, deliver, take_aside
 from flows.enrolment_recall import recall_enrolments
 from flows.flow import FlowContext, FlowSession, Untrusted
-from flows.reading_recall import AskReadings, OfferReadings, recall_readings
+from flows.reading_recall import AskForReadings, AskReadings, OfferReadings
 from flows.retrying import until_answered
 from flows.services import (
     BeginRecovery,
@@ -47,7 +47,7 @@ class Recover(msgspec.Struct, frozen=True, array_like=True, tag="recover/1"):
         await until_answered(flow, lambda: self._recall(flow))
         await EndRecovery()
         # Last, for a line is matched to what it is about: a reading of a disclosure comes behind the disclosure.
-        await until_answered(flow, lambda: recall_readings(flow, Party(self.peer)))
+        await AskForReadings(Party(self.peer))
         flow.letter(Party(self.peer), AskReadings.name, OfferReadings())
         return Done()
 

@@ -87,12 +87,14 @@ class AddSignatures(Request[Held], frozen=True, array_like=True, tag="add-signat
 class Recorded(msgspec.Struct, frozen=True, array_like=True, tag="recorded"):
     """A recorded transaction, the holders to whom this node brings it, and the notices that it now owes.
 
-    No notices if it was recorded before.
+    No notices if it was recorded before. Of the holders, `restored` may have lost it since they had it, and were told
+    all that is here before it came: they are brought it though it came from them.
     """
 
     tx: TransactionIdField
     deliver_to: Annotated[tuple[PartyField, ...], msgspec.Meta(max_length=PARTIES_MAX)] = ()
     letters: tuple[Letter, ...] = ()
+    restored: Annotated[tuple[PartyField, ...], msgspec.Meta(max_length=PARTIES_MAX)] = ()
 
 
 class Record(Request[Recorded], frozen=True, array_like=True, tag="record"):
@@ -117,21 +119,22 @@ class Taken(msgspec.Struct, frozen=True, array_like=True, tag="taken"):
     Recorded if `missing` is empty; else nothing was recorded, because these states are not held here. `letters` are
     notices that this node now owes others (an *in force since*, a withdrawal). `ready`: something that was put aside
     can be tried again (`TakeAside`). `unenrolled`: nothing was recorded, because no enrolment is known here of the
-    patient; its bringer may know it.
+    patient; its bringer may know it. `recorded`: of these, what this node brings to others, and to whom.
     """
 
     missing: tuple[StateRef, ...] = ()
     letters: tuple[Letter, ...] = ()
     ready: bool = False
     unenrolled: bool = False
+    recorded: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=FETCH_MAX)] = ()
 
 
 class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-transactions"):
     """Verify notarised transactions that a holder brought (parts holding proven/1) and record them, in order.
 
-    Raises a LedgerError for one that is refused; while this node recovers, one is put aside that lacks what may still
-    come. Twice is once, by id. `recalled`: the bringer has said which enrolments there are, and a patient without one
-    is refused as well.
+    Raises a LedgerError for one that is refused; while this node recovers, and some time after, one is put aside that
+    lacks what may still come. Twice is once, by id. `recalled`: the bringer has said which enrolments there are, and a
+    patient without one is refused as well.
     """
 
     answers: ClassVar[type[msgspec.Struct]] = Taken
@@ -167,7 +170,7 @@ class TakeAside(Request[Remembered], frozen=True, array_like=True, tag="take-asi
 
 
 class BeginRecovery(Request[Done], frozen=True, array_like=True, tag="begin-recovery"):
-    """The asking flow is about to ask its peer for all: until it has, what comes too early is put aside."""
+    """The asking flow is about to ask its peer for all: at least until it has, what comes too early is put aside."""
 
     answers: ClassVar[type[msgspec.Struct]] = Done
     peer: Party
@@ -175,7 +178,7 @@ class BeginRecovery(Request[Done], frozen=True, array_like=True, tag="begin-reco
 
 
 class EndRecovery(Request[Done], frozen=True, array_like=True, tag="end-recovery"):
-    """The asking flow has asked its peer for all. With the last such flow goes what is aside: nobody completes it."""
+    """The asking flow has asked its peer for all."""
 
     answers: ClassVar[type[msgspec.Struct]] = Done
 
@@ -195,7 +198,10 @@ class FindHeldBy(Request[Found], frozen=True, array_like=True, tag="find-held-by
 
 
 class FindSince(Request[Found], frozen=True, array_like=True, tag="find-since"):
-    """The next transactions, in order of record after `after`, of which the peer is a holder."""
+    """The next transactions, in order of record after `after`, of which the peer, which was restored, is a holder.
+
+    When there are no more, the peer has been told all: from then on it is owed what comes here late.
+    """
 
     answers: ClassVar[type[msgspec.Struct]] = Found
     peer: Party

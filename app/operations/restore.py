@@ -32,6 +32,7 @@ from app.operations.refusals import BackupRefused
 from app.storage.database import open_database, transaction
 from app.storage.flow_store import SqliteFlowStore
 from app.vault.aside import Aside, Recovery, remember_asked
+from app.vault.restored import note_own_restore
 from flows.recovery import Recover
 from flows.subjects.confirmation import ConfirmDisclosures
 from states.identity import Party
@@ -143,6 +144,7 @@ def begin_anew(
         assembly = assemble()
         assembly.readings.begin_epoch(db, assembly.given.clock())
         assembly.transfer_permits.withdraw_all(db)
+        note_own_restore(db, assembly.given.clock())
         remember_asked(db, peers, since)
         for peer in peers:
             key = f"recover {incarnation.hex()} {peer}"

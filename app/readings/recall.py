@@ -1,18 +1,21 @@
-"""What a node's own log brings to an agent that lost its list: its readings of that agent's patients, page by page."""
+"""Readings that come again: what a node's own log brings to an agent that lost its list, and whom an agent asks."""
 
+from collections.abc import Callable
 from sqlite3 import Connection
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.dialects.sqlite import insert
 
 from app.readings.log import ReadingLog
-from app.readings.tables import ReadingChainRow, ReadingRow
+from app.readings.tables import ReadingChainRow, ReadingRecallRow, ReadingRow
 from app.storage.statements import sql, table_of
 from app.vault.subject import Step
-from flows.reading_recall import FindReadings, FoundReadings
+from flows.reading_recall import AskForReadings, FindReadings, FoundReadings, RegainReadings
+from flows.services import Done
 from flows.step import Handlers
 from flows.subjects.reading import BATCH_BYTES_MAX, BATCH_MAX, ReadingBatch, ToldReading
 from states.encoding import encode
-from states.identity import PatientId
+from states.identity import Party, PatientId
 
 PAGE_BYTES_MAX = BATCH_BYTES_MAX - (1 << 17)  # one reading less than what a part may be
 
@@ -31,14 +34,45 @@ _NEXT = sql(
 )
 
 
-class ReadingRecall:
-    """Answers the flow that reminds a restored agent."""
+_RECALL = table_of(ReadingRecallRow)
+_BEGIN = sql(insert(_RECALL).prefix_with("OR REPLACE"))
+_END = sql(delete(_RECALL).where(_RECALL.c.peer == bindparam("which")))
+_ASKING = sql(select(_RECALL.c.flow).where(_RECALL.c.peer == bindparam("peer")))
+_UNENDED = sql(select(_RECALL.c.peer, _RECALL.c.flow).order_by(_RECALL.c.peer))
 
-    def __init__(self, log: ReadingLog) -> None:
+
+class ReadingRecall:
+    """Both sides: who reminds a restored agent, and the agent that asks each peer until it has brought all."""
+
+    def __init__(self, log: ReadingLog, has_ended: Callable[[bytes], bool]) -> None:
         self._log = log
+        self._has_ended = has_ended
 
     def register(self, handlers: Handlers[Connection]) -> None:
         handlers.on(FindReadings, self.find)
+        handlers.on(AskForReadings, self.ask)
+
+    def ask(self, step: Step, request: AskForReadings) -> Done:
+        """See AskForReadings."""
+        row = step.unit.execute(_ASKING, {"peer": request.peer}).fetchone()
+        if row is None or self._has_ended(row[0]):
+            self.begin(step.unit, request.peer, step.start(RegainReadings(request.peer)))
+        return Done()
+
+    @staticmethod
+    def begin(db: Connection, peer: Party, flow: bytes) -> None:
+        """Ask this peer, by this flow, until one has ended well."""
+        db.execute(_BEGIN, {"peer": peer, "flow": flow})
+
+    @staticmethod
+    def end(db: Connection, peer: Party) -> None:
+        """Forget a peer that has brought its readings."""
+        db.execute(_END, {"which": peer})
+
+    @staticmethod
+    def unended(db: Connection) -> list[tuple[Party, bytes]]:
+        """Return the peers of which it is not known that they have brought all, each with the flow that asks."""
+        return [(Party(peer), flow) for peer, flow in db.execute(_UNENDED).fetchall()]
 
     def find(self, step: Step, request: FindReadings) -> FoundReadings:
         """See FindReadings. Also what was not reported yet: it is told again in its turn, and known by then.

@@ -200,6 +200,16 @@ class LookAlarmRow(SQLModel, table=True):
     settled_at: int | None = None
 
 
+class ReadingRecallRow(SQLModel, table=True):
+    """At an agent: a peer that is asked for its readings, by which flow; kept until one has ended well."""
+
+    __tablename__ = "reading_recall"
+    __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
+
+    peer: str = Field(primary_key=True)
+    flow: bytes
+
+
 LOG_TABLES: tuple[type[SQLModel], ...] = (
     ReadingRow,
     ReadingChainRow,
@@ -212,4 +222,5 @@ LOOK_TABLES: tuple[type[SQLModel], ...] = (
     LookChainRow,
     LookLogRow,
     LookAlarmRow,
+    ReadingRecallRow,
 )

@@ -3,7 +3,8 @@
 Peers bring in their own order, each what it sees: a disclosure may come before the consent that it rests on, and a
 consent's agent sees more of it than custodian or grantee, but no more than both: what they show is joined. What is
 put aside is notarised and verified but for what it lacks, so a peer can put nothing there that it has not paid for at
-the notary; how much of one peer's is kept has a limit; and all of it goes when the last peer has brought its share.
+the notary; how much of one peer's is kept has a limit. It stays for a while after the last peer was asked, for a peer
+that was still taking a transaction brings its share of it later; then all of it goes.
 """
 
 from collections.abc import Iterable
@@ -15,8 +16,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.statements import sql, table_of
 from app.vault.reader import NotYet
+from app.vault.restored import restored_at
 from app.vault.subject import Step
-from app.vault.tables import AsideRow, AskedAllRow, RecallRow, RecoveryRow
+from app.vault.tables import AsideRow, AskedAllRow, RecoveryRow
 from app.vault.vault import Vault
 from flows.services import FETCH_MAX, Recorded, Remembered
 from states.encoding import encode
@@ -30,6 +32,7 @@ from states.verifier import UnresolvedInput
 ASIDE_MAX = 65_536  # transactions of one bringer: what a large house does in a day
 ASIDE_BYTES_MAX = 256 << 20
 BRINGERS_MAX = 16
+KEPT_MS = 30 * 86_400_000  # after a restore: longer than a flow of a peer waits for its operator
 
 _OTHERS = ""  # in the place of those whom the node, when it was restored, did not know
 _ASIDE, _RECOVERY, _ASKED = table_of(AsideRow), table_of(RecoveryRow), table_of(AskedAllRow)
@@ -52,21 +55,8 @@ _AWAIT = sql(update(_ASIDE).where(_ASIDE.c.tx == bindparam("id")).values(awaits=
 _DROP = sql(delete(_ASIDE).where(_ASIDE.c.tx == bindparam("id")))
 _DROP_ALL = sql(delete(_ASIDE))
 _BEGIN = sql(insert(_RECOVERY).prefix_with("OR IGNORE"))
-_RECALL = table_of(RecallRow)
-_BEGIN_RECALL = sql(
-    insert(_RECALL)
-    .prefix_with("OR REPLACE")
-    .from_select(
-        ["flow", "peer", "since"],
-        select(_RECOVERY.c.flow, _RECOVERY.c.peer, _RECOVERY.c.since).where(
-            _RECOVERY.c.flow == bindparam("id")
-        ),
-    )
-)
-_END_RECALL = sql(delete(_RECALL).where(_RECALL.c.flow == bindparam("id")))
-_RECALLS = sql(select(_RECALL.c.flow, _RECALL.c.peer, _RECALL.c.since).order_by(_RECALL.c.peer))
 _END = sql(delete(_RECOVERY).where(_RECOVERY.c.flow == bindparam("id")))
-_IS_OPEN = sql(select(_RECOVERY.c.flow).limit(1))
+_ASKS = sql(select(_RECOVERY.c.flow).limit(1))
 _REMEMBER = sql(insert(_ASKED).prefix_with("OR REPLACE"))
 _REMEMBER_OTHERS = sql(insert(_ASKED).prefix_with("OR IGNORE"))
 _ASKED_SINCE = sql(select(_ASKED.c.peer, _ASKED.c.since))
@@ -95,11 +85,6 @@ def recoveries(db: Connection) -> list[Recovery]:
     return [
         Recovery(flow, Party(peer), since) for flow, peer, since in db.execute(_UNENDED).fetchall()
     ]
-
-
-def recalls(db: Connection) -> list[Recovery]:
-    """Return the flows that have ended their recovery, and of which it is not known that the readings came, too."""
-    return [Recovery(flow, Party(peer), since) for flow, peer, since in db.execute(_RECALLS)]
 
 
 def recovering_from(db: Connection) -> frozenset[str]:
@@ -140,22 +125,24 @@ class Aside:
         """Let another flow ask in the place of one that has ended without an answer."""
         cls.begin(db, Recovery(flow_id, ended.peer, ended.since))
         db.execute(_END, {"id": ended.flow})
-        cls.end_recall(db, ended)
 
     @staticmethod
-    def end_recall(db: Connection, ended: Recovery) -> None:
-        """Ask for no more readings in the place of this flow."""
-        db.execute(_END_RECALL, {"id": ended.flow})
+    def is_open(db: Connection, now: int) -> bool:
+        """Whether what comes too early is put aside: while a peer is asked for all, and for KEPT_MS after a restore."""
+        restored = restored_at(db)
+        if restored is not None and now < restored + KEPT_MS:
+            return True
+        return db.execute(_ASKS).fetchone() is not None
 
     @staticmethod
-    def is_open(db: Connection) -> bool:
-        return db.execute(_IS_OPEN).fetchone() is not None
-
-    def end(self, db: Connection, flow_id: bytes) -> None:
-        """End a flow's recovery; with the last one goes what is still aside. The flow asks for readings from here."""
-        db.execute(_BEGIN_RECALL, {"id": flow_id})
+    def end(db: Connection, flow_id: bytes) -> None:
+        """End a flow's recovery."""
         db.execute(_END, {"id": flow_id})
-        if not self.is_open(db):
+
+    @classmethod
+    def drop_stale(cls, db: Connection, now: int) -> None:
+        """Forget what nobody has completed for so long that nobody will."""
+        if not cls.is_open(db, now):
             db.execute(_DROP_ALL)
 
     # -- transactions --------------------------------------------------------------------------------

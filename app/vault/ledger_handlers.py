@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from sqlite3 import Connection
 
+import msgspec
+
 from app.vault.aside import Aside, Recovery
 from app.vault.reader import NotEnrolled
+from app.vault.restored import note_restored
 from app.vault.subject import Step
 from app.vault.vault import Vault
 from flows.envelope import ENVELOPE_BYTES_MAX
@@ -35,6 +38,7 @@ from flows.services import (
 )
 from flows.step import Handlers
 from states.errors import LedgerError, MalformedBytes
+from states.identity import Party
 from states.signed import PROVEN_TRANSACTION
 from states.state import TransactionId
 from states.tearoff import open_tearoff
@@ -103,29 +107,46 @@ class LedgerHandlers:
             step.unit.execute("ROLLBACK TO brought")
             if isinstance(refused, NotEnrolled) and not request.recalled:
                 return Taken(unenrolled=True)
-            waits = self._aside.is_open(step.unit) and len(parts) == 1
-            if not waits or not self._aside.put(step, request.peer, parts[0], refused):
+            kept = self._one_by_one(step, request.peer, parts)
+            if kept is None:
                 raise
+            taken = kept
         finally:
             step.unit.execute("RELEASE brought")
-        return Taken(taken.missing, taken.letters, self._aside.has_ready(step.unit))
+        return msgspec.structs.replace(taken, ready=self._aside.has_ready(step.unit))
+
+    def _one_by_one(self, step: Step, peer: Party, parts: list[bytes]) -> Taken | None:
+        """Record or put aside each of what cannot be taken together; None, and nothing done, if one can be neither."""
+        if not self._aside.is_open(step.unit, step.now):
+            return None
+        recorded: list[Recorded] = []
+        for data in parts:
+            found, is_kept = self._remember(step, peer, data)
+            if not is_kept:
+                step.unit.execute("ROLLBACK TO brought")
+                return None
+            recorded += () if found is None else (found,)
+        return Taken(recorded=tuple(recorded))
 
     def take_remembered(self, step: Step, request: TakeRemembered) -> Remembered:
         """See TakeRemembered: each by itself, in order."""
         recorded: list[Recorded] = []
         for part in request.parts:
-            data = part_of(step, part)
-            step.unit.execute("SAVEPOINT remembered")
-            try:
-                found = self._vault.remember(step, (request.peer,), data)
-                recorded += () if found is None else (found,)
-            except LedgerError as refused:
-                step.unit.execute("ROLLBACK TO remembered")
-                self._aside.put(step, request.peer, data, refused)
-            finally:
-                step.unit.execute("RELEASE remembered")
+            found, _ = self._remember(step, request.peer, part_of(step, part))
+            recorded += () if found is None else (found,)
             step.drop_part(part)  # there may be as many as the peer likes
         return Remembered(tuple(recorded), self._aside.has_ready(step.unit))
+
+    def _remember(self, step: Step, peer: Party, data: bytes) -> tuple[Recorded | None, bool]:
+        """Record a transaction by itself, or put it aside: return it if it is new, and whether it is kept."""
+        step.unit.execute("SAVEPOINT remembered")
+        try:
+            return self._vault.remember(step, (peer,), data), True
+        except LedgerError as refused:
+            step.unit.execute("ROLLBACK TO remembered")
+            return None, self._aside.put(step, peer, data, refused)
+        finally:
+            step.unit.execute("RELEASE remembered")
 
     def take_aside(self, step: Step, request: TakeAside) -> Remembered:
         del request
@@ -150,6 +171,9 @@ class LedgerHandlers:
 
     def find_since(self, step: Step, request: FindSince) -> Found:
         ids = self._vault.held_by(step.unit, request.peer, request.since, request.after, FETCH_MAX)
+        if not ids:
+            # In the very transaction that finds no more: what is recorded next is recorded after this.
+            note_restored(step.unit, request.peer, step.now)
         return self._fitting(step, ids)
 
     def ids_of(self, step: Step, request: IdsOf) -> Found:

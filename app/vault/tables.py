@@ -200,15 +200,17 @@ class AskedAllRow(SQLModel, table=True):
     since: int
 
 
-class RecallRow(SQLModel, table=True):
-    """A flow that has ended its recovery and now asks the same peer for its readings: kept until it has ended well."""
+class RestoredRow(SQLModel, table=True):
+    """When (ms, by this node's clock) a restored peer was told all that is recorded here; see app/vault/restored.py.
 
-    __tablename__ = "ledger_recall"
+    The row without a name says when this node was restored itself.
+    """
+
+    __tablename__ = "ledger_restored"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
 
-    flow: bytes = Field(primary_key=True)
-    peer: str
-    since: int
+    peer: str = Field(primary_key=True)
+    at: int
 
 
 VAULT_TABLES: tuple[type[SQLModel], ...] = (
@@ -225,5 +227,5 @@ VAULT_TABLES: tuple[type[SQLModel], ...] = (
     AsideRow,
     RecoveryRow,
     AskedAllRow,
-    RecallRow,
+    RestoredRow,
 )

@@ -6,6 +6,7 @@ from sqlite3 import Connection
 from app.storage.statements import creation
 from app.vault.moves import move_states
 from app.vault.reader import NotHeld, VaultReader
+from app.vault.restored import who_may_lack
 from app.vault.statements import (
     ADD_HOLDER,
     ADD_SEEN,
@@ -251,7 +252,7 @@ class Vault(VaultReader):
         """
         held = self.stored(step.unit, tx)
         if held.receipt is not None:
-            return Recorded(tx, tuple(sorted(self.holders_of(step.unit, tx).keys() - {self.me})))
+            return self._recorded(step, tx)
         tearoff, signatures = held.filtered.tearoff, held.signatures
         draft = self._draft(step, tx, tearoff)
         holders = self.holders_of(step.unit, tx)
@@ -260,7 +261,7 @@ class Vault(VaultReader):
         else:
             letters = self._record(step, ProvenTransaction(tearoff, signatures, receipt))
         self._drafts.pop(tx, None)
-        return Recorded(tx, tuple(sorted(holders.keys() - {self.me})), letters)
+        return self._recorded(step, tx, letters)
 
     def take(self, step: Step, peer: Party, parts: Iterable[bytes]) -> Taken:
         """Record transactions that `peer` brought, in order, all or none.
@@ -268,38 +269,45 @@ class Vault(VaultReader):
         Raises a LedgerError for one that is refused; answers what is missing where inputs are not held here.
         """
         letters: tuple[Letter, ...] = ()
+        owed: list[Recorded] = []
         step.unit.execute("SAVEPOINT take")
         try:
             for part in parts:
-                letters += self._take_one(step, (peer,), PROVEN_TRANSACTION.decode(part))
+                found = self._take_one(step, (peer,), PROVEN_TRANSACTION.decode(part))
+                if found is not None:
+                    tx, more = found
+                    letters += more
+                    lacking = who_may_lack(step.unit, tx, self.me, from_before=True)
+                    owed += [Recorded(tx, lacking)] if lacking else []
         except UnresolvedInput as missing:
             step.unit.execute("ROLLBACK TO take")
             return Taken(missing=(missing.ref,))
         finally:
             step.unit.execute("RELEASE take")
-        return Taken(letters=letters)
+        return Taken(letters=letters, recorded=tuple(owed))
 
     def remember(self, step: Step, peers: tuple[Party, ...], part: bytes) -> Recorded | None:
         """Record one transaction that `peers` brought back to this restored node; None if it is there already.
 
         Raises a LedgerError, UnresolvedInput among them, for one that is refused.
         """
-        proven = PROVEN_TRANSACTION.decode(part)
+        found = self._take_one(step, peers, PROVEN_TRANSACTION.decode(part))
+        return None if found is None else self._recorded(step, *found)
+
+    def _recorded(
+        self, step: Step, tx: TransactionId, letters: tuple[Letter, ...] = ()
+    ) -> Recorded:
+        others = tuple(sorted(self.holders_of(step.unit, tx).keys() - {self.me}))
+        return Recorded(tx, others, letters, who_may_lack(step.unit, tx, self.me))
+
+    def _take_one(
+        self, step: Step, peers: tuple[Party, ...], proven: ProvenTransaction
+    ) -> tuple[TransactionId, tuple[Letter, ...]] | None:
+        """Record one transaction; return what it is and the notices owed, None if it is there already."""
         tx = open_tearoff(proven.tearoff).id
         row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
         if row is not None and row[0] == Status.RECORDED:
             return None
-        letters = self._take_one(step, peers, proven)
-        others = sorted(self.holders_of(step.unit, tx).keys() - {self.me, *peers})
-        return Recorded(tx, tuple(others), letters)
-
-    def _take_one(
-        self, step: Step, peers: tuple[Party, ...], proven: ProvenTransaction
-    ) -> tuple[Letter, ...]:
-        tx = open_tearoff(proven.tearoff).id
-        row = step.unit.execute(GET_TX, {"tx": tx}).fetchone()
-        if row is not None and row[0] == Status.RECORDED:
-            return ()
         if (
             row is not None
         ):  # held here as a signer: perhaps with a component of its own that the bringer never saw
@@ -313,7 +321,7 @@ class Vault(VaultReader):
             raise
         if not any(self.is_holder(step.unit, peer, tx) for peer in peers):
             raise NotConcerned
-        return letters
+        return tx, letters
 
     def _record(
         self, step: Step, proven: ProvenTransaction, *, first_seen: bool = False

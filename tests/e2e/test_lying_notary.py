@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,21 @@ from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, make_network
 from app.node import MemberNode
 from app.node_folder import clock
 from app.notary_node import NotaryNode
+from app.operations.restore import restore
 from notaries.log import ServedLog
 from tests.e2e.houses import free_port
 from tests.e2e.test_full_disk import opening, until
+from tests.unit.app.operations.test_backup import _back_up, _node
 from tests.unit.notaries.lying_log import LyingStore, entry
 
 
-async def read_the_log(network: DemoNetwork, spends: list[int]) -> MemberNode:
+async def read_the_log(
+    network: DemoNetwork, spends: list[int], folder: Path | None = None
+) -> MemberNode:
     """Let a member follow a log in which each of these is the nullifier of one more transaction."""
     notary = NotaryNode(opening(network, network.notary))
-    mercy = MemberNode(opening(network, network.member("mercy")))
+    own = opening(network, network.member("mercy"))
+    mercy = MemberNode(own if folder is None else replace(own, folder=folder))
     signer = notary.provider._signer
     store = LyingStore([entry(n, START, spent) for n, spent in enumerate(spends)], signer)
     notary._log = ServedLog(store.provider)
@@ -69,3 +75,18 @@ def test_a_member_reads_the_log_and_its_operator_can_check_the_copy(
     assert isinstance(report, dict)
     assert (report["copied"], report["signed"]) == (3, 3)
     assert [(each["what"], each["where"]) for each in report["findings"]] == found
+
+
+@pytest.mark.e2e
+def test_a_member_restored_to_before_it_was_found_out_reads_it_again(tmp_path: Path) -> None:
+    """Whom it distrusts is not in its backup, and neither is its copy of the log: it is read from the start."""
+    network = make_network(tmp_path / "network", free_port, clock())
+    _node(network).db.close()
+    _back_up(network, tmp_path / "backup", clock())
+    mercy = asyncio.run(read_the_log(network, [7, 8, 7]))
+    assert not mercy.checks()["notary-log"]
+    restore(tmp_path / "backup", tmp_path / "again", DEMO_PASSPHRASE)
+    again = asyncio.run(read_the_log(network, [7, 8], tmp_path / "again"))
+    assert again.checks()["notary-log"], "it knows nothing of it"
+    again = asyncio.run(read_the_log(network, [7, 8, 7], tmp_path / "again"))
+    assert not again.checks()["notary-log"]

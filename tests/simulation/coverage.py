@@ -24,7 +24,7 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
     "transfer-custody/1": ("INIT", "DATA", "END", "ERROR"),
     "find-practitioner/1": ("INIT", "DATA", "END", "ERROR"),
     "recover/1": ("INIT", "DATA", "END", "LETTER"),
-    "ask-readings/1": ("INIT", "DATA", "END"),
+    "regain-readings/1": ("INIT", "DATA", "END"),
     "obtain-keys/1": ("INIT", "DATA", "END"),
     "fetch-own/1": ("INIT", "DATA", "END"),
     "publish-records/1": ("LETTER",),
@@ -62,6 +62,7 @@ ONLY_ANSWERS = frozenset(
     {
         "answer-application/1",
         "answer-who-is/1",
+        "ask-readings/1",
         "give-own/1",
         "give-patient-keys/1",
         "give-transactions/1",

@@ -17,6 +17,7 @@ from states.signed import ProvenTransaction
 from states.state import StateRef, TransactionId
 from states.verifier import DistrustedNotary
 from tests.simulation.neighbours import ADA, enrol, publish, stage
+from tests.simulation.restoring import greet, image_of, put_back
 from tests.simulation.village import Village
 
 
@@ -131,6 +132,30 @@ def test_what_was_accepted_before_a_restart_convicts_a_receipt_after_it() -> Non
     asyncio.run(witness.see(shown.note, _unread))
     again = Assembly(mercy.given)
     assert again.vault.verifier.seen == {village.notary.party: shown}
+
+
+def test_a_restored_node_that_forgot_the_fork_convicts_again_by_what_its_peers_bring_back() -> None:
+    village = Village(seed=24)
+    village.nodes["Agent"].given.keys.add_patient(ADA)
+    enrol(village, "Mercy", "MRN 4711")
+    enrol(village, "Northside", "order book 93")
+    image = image_of(village, "Agent")
+    publish(village, "Mercy", "MRN 4711", [("laboratory", b"potassium 4.4")])
+    two_faced(village)
+    publish(village, "Northside", "order book 93", [("note", b"of the other history")])
+    convicted = village.nodes["Agent"].witnesses.all()[0].distrust
+    assert convicted is not None
+    agent = put_back(village, "Agent", image, ("Mercy", "Northside"))
+    assert agent.witnesses.trusts(village.notary.party), "its backup is from before"
+    greet(village, "Agent")
+    village.settle()
+    assert not agent.witnesses.trusts(village.notary.party)
+    again = agent.witnesses.all()[0].distrust
+    assert again is not None
+    assert (again.why, {again.note, again.evidence}) == (
+        FORKED,
+        {convicted.note, convicted.evidence},
+    )
 
 
 async def _unread(path: str) -> bytes:

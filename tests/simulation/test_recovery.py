@@ -3,6 +3,7 @@
 import pytest
 
 from app.assembly import Assembly
+from app.vault.aside import KEPT_MS
 from flows.delivery import Deliver, GiveTransactions, TakeDelivery
 from flows.recovery import Recover
 from flows.retrying import TRIES, WAIT_MS
@@ -145,20 +146,43 @@ def test_what_two_peers_show_is_not_enough_where_a_component_is_on_no_disk(
     greet(village, "Agent")
     village.settle()
     assert consent.tx not in recorded(agent)
-    assert aside(agent) == 0
+    assert aside(agent) == 1
     assert sorted(recoveries(agent)) == [(Status.DONE, "")] * 2
 
 
-def test_with_the_last_peer_goes_what_nobody_completes(village: Village) -> None:
+def test_what_nobody_completes_goes_when_every_peer_was_asked_and_some_time_has_passed(
+    village: Village,
+) -> None:
     _, made = consent_that_mercy_lost(village)
     connect(village, "Mercy", "Riverside")
     mercy = village.nodes["Mercy"]
     agent = village.nodes["Agent"]
     agent.db.execute("UPDATE ledger_holder SET party = 'nobody' WHERE party = ?", (mercy.me,))
     assert aside(mercy) == 2
+    village.clock.now += KEPT_MS
+    mercy.ask_again()
+    assert aside(mercy) == 2, "the agent has not been asked yet"
     connect(village, "Mercy", "Agent")
+    mercy.ask_again()
     assert aside(mercy) == 0
     assert made not in recorded(mercy)
+
+
+def test_what_nobody_completes_is_kept_for_some_time_after_the_last_peer_was_asked(
+    village: Village,
+) -> None:
+    consent_that_mercy_lost(village)
+    mercy, agent = village.nodes["Mercy"], village.nodes["Agent"]
+    agent.db.execute("UPDATE ledger_holder SET party = 'nobody' WHERE party = ?", (mercy.me,))
+    greet(village, "Mercy")
+    village.settle()
+    assert recoveries(mercy) == [(Status.DONE, "")] * 2
+    village.clock.now += KEPT_MS - 1
+    mercy.ask_again()
+    assert aside(mercy) == 2
+    village.clock.now += 1
+    mercy.ask_again()
+    assert aside(mercy) == 0
 
 
 def test_one_bringer_puts_no_more_aside_than_the_limit(
