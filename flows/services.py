@@ -126,7 +126,7 @@ class Taken(msgspec.Struct, frozen=True, array_like=True, tag="taken"):
     letters: tuple[Letter, ...] = ()
     ready: bool = False
     unenrolled: bool = False
-    recorded: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=FETCH_MAX)] = ()
+    recorded: tuple[Recorded, ...] = ()
 
 
 class TakeTransactions(Request[Taken], frozen=True, array_like=True, tag="take-transactions"):

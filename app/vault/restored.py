@@ -14,9 +14,7 @@ from app.storage.statements import sql, table_of
 from app.vault.tables import HolderRow, RestoredRow, TransactionRow
 from states.identity import Party
 
-CLOCKS_MS = (
-    86_400_000  # by which notary and node may differ: too much only brings again what is known
-)
+CLOCKS_MS = 3_600_000  # by which notary and node may differ; more only brings again what is known
 
 _HERE = ""  # in the place of this node's own name
 _ROW, _HOLDER, _TX = table_of(RestoredRow), table_of(HolderRow), table_of(TransactionRow)
