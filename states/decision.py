@@ -70,7 +70,8 @@ class Statement:
     """A live consent or restriction as its custodian holds it, about the patient of the request.
 
     `grantee` and `end` (ms, exclusive) are a consent's; a restriction closes to the parties of its terms, or to all,
-    until it is lifted. `in_force_since` is the custodian's own word for a denial, 0 where it gave none. Raises
+    until it is lifted. `in_force_since` is the custodian's own word for a denial, 0 where it gave none. `closed`: a
+    signed withdrawal has come, and not its receipt: it permits nothing any more, and denies what it denied. Raises
     ValueError where the contracts allow no such statement.
     """
 
@@ -83,6 +84,7 @@ class Statement:
     place: LogPlace
     exceptions: Exceptions = NOTHING_EXCEPTED
     in_force_since: Millis = 0
+    closed: bool = False
 
     def __post_init__(self) -> None:
         if self.kind is StatementKind.CONSENT:
@@ -311,7 +313,7 @@ def rule_on(
         shortfall = _shortfall(said, request, moment)
         if shortfall is None:
             denials.extend(_denials_of(said))
-            if said.decision == "permit":
+            if said.decision == "permit" and not said.closed:
                 permitting.append(said)
         elif said.decision == "permit" and shortfall is not Reason.NOTHING_SAID:
             missed.setdefault(shortfall, said.ref)

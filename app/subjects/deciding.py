@@ -10,7 +10,7 @@ from app.readings.log import NOBODY, ChainOf, Reading, ReadingLog
 from app.rows.tables import DisclosureItemRow, DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import sql, table_of
 from app.subjects.enrolment import Enrolments
-from app.subjects.statement import LiveStatement
+from app.subjects.statement import LiveStatement, current
 from app.vault.aside import recovering_from
 from app.vault.ground import Ground
 from app.vault.subject import Step
@@ -31,6 +31,7 @@ from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.reading import Outcome as Outcomes
 from states.state import StateRef, TransactionId
+from states.subjects.codes import Purpose, RoleCode
 from states.subjects.consent import Consent
 from states.subjects.content import CONTENT, Content
 from states.subjects.disclosure import Who
@@ -70,30 +71,32 @@ _STATEMENTS_OF = sql(
         _STATEMENT.c.at,
         _STATEMENT.c.log_index,
         _STATEMENT.c.notary,
+        _STATEMENT.c.since,
+        _STATEMENT.c.closed_at,
     ).where(
         _STATEMENT.c.patient == bindparam("patient"),
         _STATEMENT.c.custodian == bindparam("custodian"),
         _STATEMENT.c.consumed_seq.is_(None),
-        _STATEMENT.c.closed_at.is_(None),
     )
 )
 _PATIENT_OF = sql(
-    select(_STATEMENT.c.patient).where(
+    select(_STATEMENT.c.patient, _STATEMENT.c.start).where(
         _STATEMENT.c.tx == bindparam("tx"),
         _STATEMENT.c.idx == bindparam("idx"),
         _STATEMENT.c.custodian == bindparam("custodian"),
         _STATEMENT.c.consumed_seq.is_(None),
-        _STATEMENT.c.closed_at.is_(None),
     )
 )
+_JUDGED = (
+    _DISCLOSURE.c.recipient,
+    _DISCLOSURE.c.person,
+    _DISCLOSURE.c.role,
+    _DISCLOSURE.c.purpose,
+    _DISCLOSURE.c.consent_tx,
+    _DISCLOSURE.c.consent_idx,
+)
 _DISCLOSED = sql(
-    select(
-        _DISCLOSURE.c.tx,
-        _DISCLOSURE.c.recipient,
-        _DISCLOSURE.c.person,
-        _DISCLOSURE.c.role,
-        _DISCLOSURE.c.purpose,
-    ).where(
+    select(_DISCLOSURE.c.tx, *_JUDGED).where(
         _DISCLOSURE.c.patient == bindparam("patient"),
         _DISCLOSURE.c.custodian == bindparam("custodian"),
         _DISCLOSURE.c.read_until > bindparam("now"),
@@ -112,23 +115,12 @@ _COMMITMENTS = sql(
     select(_ITEM.c.commitment).where(_ITEM.c.tx == bindparam("tx")).order_by(_ITEM.c.item)
 )
 _DISCLOSED_BY = sql(
-    select(
-        _DISCLOSURE.c.patient,
-        _DISCLOSURE.c.recipient,
-        _DISCLOSURE.c.person,
-        _DISCLOSURE.c.role,
-        _DISCLOSURE.c.purpose,
-        _DISCLOSURE.c["items"],
-    ).where(_DISCLOSURE.c.tx == bindparam("tx"))
+    select(_DISCLOSURE.c.patient, _DISCLOSURE.c["items"], *_JUDGED).where(
+        _DISCLOSURE.c.tx == bindparam("tx")
+    )
 )
 _READABLE = sql(
-    select(
-        _DISCLOSURE.c.patient,
-        _DISCLOSURE.c.recipient,
-        _DISCLOSURE.c.person,
-        _DISCLOSURE.c.role,
-        _DISCLOSURE.c.purpose,
-    ).where(
+    select(_DISCLOSURE.c.patient, *_JUDGED).where(
         _DISCLOSURE.c.tx == bindparam("tx"),
         _DISCLOSURE.c.patient.is_not(None),
         _DISCLOSURE.c.read_until > bindparam("now"),
@@ -137,6 +129,14 @@ _READABLE = sql(
 _ITEMS_OF = sql(
     select(_ITEM.c.item, _ITEM.c.commitment, _ITEM.c.content).where(
         _ITEM.c.tx == bindparam("tx"), _ITEM.c.withdrawn_at.is_(None)
+    )
+)
+_KEPT = sql(
+    select(_RECORD.c.commitment).where(
+        _RECORD.c.patient == bindparam("patient"),
+        _RECORD.c.custodian == bindparam("custodian"),
+        _RECORD.c.consumed_seq.is_(None),
+        _RECORD.c.commitment.in_(select(_ITEM.c.commitment).where(_ITEM.c.tx == bindparam("tx"))),
     )
 )
 _WITHDRAW = sql(
@@ -189,39 +189,41 @@ class Deciding:
         if not _denies(ledger):
             return ()
         letters: tuple[Letter, ...] = ()
+        at = verified.receipt.entry.at
         for _, named in ledger.seals_of(SubjectAt):
             if named.party == self._ground.me:
                 _, local = self._enrolments.of_patient(step.unit, self._ground.me, named.patient)
-                letters += self.withdrawals(step, local)
-        begun = max(step.now, verified.receipt.entry.at)
+                letters += self.withdrawals(step, local, at)
         made: list[tuple[int, Consent | Restriction]] = [
             *ledger.outputs_of(Consent),
             *ledger.outputs_of(Restriction),
         ]
         for index, said in made:
-            if said.custodian == self._ground.me and said.start > begun:
-                step.start(BindAtStart(StateRef(ledger.id, index), said.start))
+            begins = _begins(said.start, at, step.now)
+            if said.custodian == self._ground.me and begins > step.now:
+                step.start(BindAtStart(StateRef(ledger.id, index), begins))
         return letters
 
     def bind(self, step: Step, request: Bind) -> Heeded:
         """See Bind."""
-        ref = request.ref
+        ref = current(self._ground.vault, step.unit, request.ref)
         key = {"tx": ref.tx, "idx": ref.index, "custodian": self._ground.me}
         row = step.unit.execute(_PATIENT_OF, key).fetchone()
-        return Heeded(() if row is None else self.withdrawals(step, row[0]))
+        return Heeded(() if row is None else self.withdrawals(step, *row))
 
-    def withdrawals(self, step: Step, patient: str) -> tuple[Letter, ...]:
+    def withdrawals(self, step: Step, patient: str, begun: int) -> tuple[Letter, ...]:
         """Judge a patient's live disclosures anew, and tell each recipient what it may not read any more.
 
-        Never why: a grantee is not shown a restriction (architecture §7.4).
+        Never why: a grantee is not shown a restriction (architecture §7.4). `begun` (ms) is when what closes them
+        began: a clock that is ahead would take them for ended.
         """
         letters = []
-        disclosed = step.unit.execute(_DISCLOSED, self._key(patient) | {"now": step.now}).fetchall()
-        for tx, recipient, person, role, purpose in disclosed:
-            request = Request(Party(recipient), person, role, purpose)
-            commitments = self._withdraw(step, tx, patient, request)
+        since = {"now": min(step.now, begun)}
+        disclosed = step.unit.execute(_DISCLOSED, self._key(patient) | since).fetchall()
+        for tx, *judged in disclosed:
+            commitments = self._withdraw(step, tx, patient, _Rests.of(*judged))
             if commitments:
-                letters.append(Letter(Party(recipient), Withdrawn(tx, commitments)))
+                letters.append(Letter(Party(judged[0]), Withdrawn(tx, commitments)))
         return tuple(letters)
 
     def withdraw_closed(self, step: Step, tx: bytes) -> tuple[Letter, ...]:
@@ -233,19 +235,18 @@ class Deciding:
         row = step.unit.execute(_READABLE, {"tx": tx, "now": step.now}).fetchone()
         if row is None:
             return ()
-        patient, recipient, person, role, purpose = row
-        request = Request(Party(recipient), person, role, purpose)
-        commitments = self._withdraw(step, tx, patient, request)
+        patient, *judged = row
+        commitments = self._withdraw(step, tx, patient, _Rests.of(*judged))
         if not commitments:
             return ()
-        return (Letter(Party(recipient), Withdrawn(TransactionId(tx), commitments)),)
+        return (Letter(Party(judged[0]), Withdrawn(TransactionId(tx), commitments)),)
 
-    def _withdraw(self, step: Step, tx: bytes, patient: str, request: Request) -> tuple[bytes, ...]:
-        ruling = self._ruling(step.unit, patient, request, step.now)
+    def _withdraw(self, step: Step, tx: bytes, patient: str, rests: "_Rests") -> tuple[bytes, ...]:
+        ruling = self._ruling(step.unit, patient, rests.request, step.now)
         closed = [
             (item, commitment)
             for item, commitment, data in step.unit.execute(_ITEMS_OF, {"tx": tx})
-            if ruling.judge(CONTENT.decode(data)).outcome is not Outcome.PERMIT
+            if rests.basis not in ruling.judge(CONTENT.decode(data)).opened_by
         ]
         commitments = tuple(commitment for _, commitment in closed)
         if commitments:
@@ -256,18 +257,20 @@ class Deciding:
         return commitments
 
     def is_open(self, step: Step, tx: bytes) -> bool:
-        """Whether every item of a disclosure is still permitted.
+        """Whether every item of a disclosure is still kept here, and permitted by the consent that it rests on.
 
-        Its recipient chooses when to sign, so a denial may have come between decision and receipt; a disclosure that
-        was not recorded then is one that `withdrawals` did not find.
+        Its recipient chooses when to sign, so a denial, a newer version or a transfer may have come between decision
+        and receipt; a disclosure that was not recorded then is one of which nobody was told (`withdrawals`).
         """
-        row = step.unit.execute(_DISCLOSED_BY, {"tx": tx}).fetchone()
-        patient, recipient, person, role, purpose, items = row
-        request = Request(Party(recipient), person, role, purpose)
-        ruling = self._ruling(step.unit, patient, request, step.now)
+        patient, items, *judged = step.unit.execute(_DISCLOSED_BY, {"tx": tx}).fetchone()
+        rests = _Rests.of(*judged)
+        ruling = self._ruling(step.unit, patient, rests.request, step.now)
+        kept = {row[0] for row in step.unit.execute(_KEPT, self._key(patient) | {"tx": tx})}
         held = step.unit.execute(_ITEMS_OF, {"tx": tx}).fetchall()
-        outcomes = [ruling.judge(CONTENT.decode(data)).outcome for _, _, data in held]
-        return len(held) == items and all(outcome is Outcome.PERMIT for outcome in outcomes)
+        return len(held) == items and all(
+            commitment in kept and rests.basis in ruling.judge(CONTENT.decode(data)).opened_by
+            for _, commitment, data in held
+        )
 
     def log_refusal(
         self, step: Step, asked: AskFor, consent: LiveStatement | None, why: str
@@ -327,23 +330,52 @@ class Deciding:
         return {"patient": patient, "custodian": self._ground.me}
 
 
-_Row = tuple[bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, str]
+@dataclass(frozen=True, slots=True)
+class _Rests:
+    """A disclosure as it is judged again: who asked, and the consent on which it rests.
+
+    That alone: another that opens the same now may end before it does, and nobody would judge it then.
+    """
+
+    request: Request
+    basis: StateRef
+
+    @classmethod
+    def of(
+        cls, recipient: str, person: bytes, role: RoleCode, purpose: Purpose, tx: bytes, idx: int
+    ) -> "_Rests":
+        request = Request(Party(recipient), person, role, purpose)
+        return cls(request, StateRef(TransactionId(tx), idx))
+
+
+def _begins(start: int, at: int, since: int) -> int:
+    """Return by this node's clock when a statement begins that was notarised at `at` and recorded here at `since`.
+
+    What had begun by the notary's time has begun, also where this node's clock is behind or was set back. It is held
+    here, so this custodian has given its word that it acts on it. What begins so much later than that, begins not later
+    than so much after it came.
+    """
+    return min(start, since + start - at) if start > at else 0
+
+
+_Row = tuple[
+    bytes, int, str | None, int, int | None, bytes, bytes | None, int, int, str, int, int | None
+]
 
 
 def _statement(row: _Row) -> Statement:
-    tx, idx, grantee, start, end, terms, exceptions, at, log_index, notary = row
+    tx, idx, grantee, start, end, terms, exceptions, at, log_index, notary, since, closed = row
     kind = StatementKind.RESTRICTION if grantee is None else StatementKind.CONSENT
     return Statement(
         ref=StateRef(TransactionId(tx), idx),
         kind=kind,
         grantee=None if grantee is None else Party(grantee),
         terms=TERMS.decode(terms),
-        # What had begun by the notary's time has begun, also where this node's clock is behind or was set back. It
-        # is held here, so this custodian has given its word that it acts on it.
-        start=start if start > at else 0,
+        start=_begins(start, at, since),
         end=end,
         place=LogPlace(Party(notary), at, log_index),
         exceptions=NOTHING_EXCEPTED if exceptions is None else EXCEPTIONS.decode(exceptions),
+        closed=closed is not None,
     )
 
 

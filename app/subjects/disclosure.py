@@ -20,7 +20,7 @@ from app.storage.statements import creation, sql, table_of
 from app.subjects.deciding import Candidate, Deciding
 from app.subjects.enrolment import Enrolments
 from app.subjects.notices import Early, take_early
-from app.subjects.statement import LiveStatement, Statements
+from app.subjects.statement import LiveStatement, Statements, current
 from app.subjects.wrapped import epoch_key
 from app.vault.drafts import Output, Saying
 from app.vault.ground import Ground
@@ -167,7 +167,9 @@ class DisclosureSubject:
         ledger = verified.checked.ledger
         ((_, made),) = ledger.outputs_of(Disclosure)
         ((_, who),) = ledger.seals_of(Who)
-        consent = ledger.references[made.basis.reference].ref
+        # It may have moved to another notary before this node heard of what rests on it.
+        ref = ledger.references[made.basis.reference].ref
+        consent = current(self._ground.vault, step.unit, ref)
         row = {
             "tx": ledger.id,
             "custodian": made.custodian,

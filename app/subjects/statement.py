@@ -12,9 +12,9 @@ from app.storage.statements import creation, sql, table_of
 from app.subjects.enrolment import Enrolments
 from app.vault.ground import Ground
 from app.vault.ledger_handlers import part_of
-from app.vault.reader import NotHeld, PartlyShown
+from app.vault.reader import NotHeld, PartlyShown, VaultReader
 from app.vault.subject import Step
-from app.vault.tables import HolderRow, Status, TransactionRow
+from app.vault.tables import HolderRow, StateRow, Status, TransactionRow
 from app.vault.vault import NotConcerned
 from flows.flow import FlowRefused
 from flows.notices import InForce, InForceSince, Letter
@@ -28,7 +28,7 @@ from states.groups import Group
 from states.identity import Party
 from states.ledger import LedgerTransaction
 from states.signed import HELD_OR_PROVEN, SignedTransaction
-from states.state import StateRef, TransactionId
+from states.state import STATE_REF, StateRef, TransactionId
 from states.subjects.consent import SEAL_PLACES as _CONSENT_SEALS
 from states.subjects.consent import Consent, ConsentRevoke
 from states.subjects.pinned import check_pinned, named_patient
@@ -39,6 +39,7 @@ from states.verifier import CheckedTransaction, VerifiedTransaction
 
 _ROW, _IN_FORCE = table_of(StatementRow), table_of(InForceRow)
 _TX, _HOLDER = table_of(TransactionRow), table_of(HolderRow)
+_STATE = table_of(StateRow)
 _ADD = sql(insert(_ROW))
 _ADD_IN_FORCE = sql(insert(_IN_FORCE).prefix_with("OR IGNORE"))
 _END = sql(
@@ -78,7 +79,24 @@ _HELD_WITH = sql(
     .order_by(_TX.c.tx)
 )
 
+_CONSUMED_BY = sql(
+    select(_STATE.c.consumed_by).where(
+        _STATE.c.tx == bindparam("tx"), _STATE.c.idx == bindparam("idx")
+    )
+)
+
 Statement = Consent | Restriction
+
+
+def current(vault: VaultReader, db: Connection, ref: StateRef) -> StateRef:
+    """Return where a statement is now: its row has gone with it each time that it moved to another notary."""
+    key = {"tx": ref.tx, "idx": ref.index}
+    moved = db.execute(_CONSUMED_BY, key).fetchone()
+    if db.execute(_GET, key).fetchone() is not None or moved is None or moved[0] is None:
+        return ref
+    inputs = vault.stored(db, moved[0]).filtered.components(Group.INPUTS)
+    places = {STATE_REF.decode(data): at for at, data in inputs}
+    return current(vault, db, StateRef(TransactionId(moved[0]), places[ref]))
 
 
 @dataclass(frozen=True, slots=True)

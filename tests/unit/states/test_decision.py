@@ -1,5 +1,7 @@
 """The rules of consent.md §11 but for overlap, each by hand, on both sides of each edge."""
 
+from dataclasses import replace
+
 import pytest
 
 from states.decision import (
@@ -322,3 +324,18 @@ def test_a_statement_is_what_the_contracts_allow() -> None:
     ):
         with pytest.raises(ValueError, match=f"a {kind}"):
             Statement(ref, kind, whose, terms, START, end, place)
+
+
+def test_a_withdrawn_statement_permits_nothing_and_denies_until_its_receipt() -> None:
+    broad = statement_of(consent("broad"))
+    permit = statement_of(consent("later", index=2, but_categories=codes("laboratory")))
+    deny = statement_of(denial("deny", index=2))
+    for later in (permit, deny):
+        for closed in (False, True):
+            said = (broad, replace(later, closed=closed))
+            (judgement,) = decide(request_of(request()), said, "deny", NOON).judgements
+            assert (judgement.outcome, judgement.by) == (DENY, later.ref)
+    (alone,) = decide(
+        request_of(request(category="note")), (replace(permit, closed=True),), "deny", NOON
+    ).judgements
+    assert alone.outcome is NO_CONSENT
