@@ -15,12 +15,15 @@ from app.node import MemberNode
 from app.node_folder import clock
 from app.notary_node import NotaryNode
 from notaries.log import ServedLog
+from notaries.memory import MemoryProvider
 from tests.e2e.houses import free_port
 from tests.e2e.test_full_disk import opening, until
 from tests.unit.notaries.lying_log import LyingStore, entry
 
 
-async def read_the_log(network: DemoNetwork, spends: list[int]) -> MemberNode:
+async def read_the_log(
+    network: DemoNetwork, spends: list[int], *, then_deleted: bool = False
+) -> MemberNode:
     """Let a member follow a log in which each of these is the nullifier of one more transaction."""
     notary = NotaryNode(opening(network, network.notary))
     mercy = MemberNode(opening(network, network.member("mercy")))
@@ -35,6 +38,11 @@ async def read_the_log(network: DemoNetwork, spends: list[int]) -> MemberNode:
         await mercy._watch_logs()
         await mercy._audit_logs()
         await mercy._audit_logs()
+        if then_deleted:
+            provider = MemoryProvider(signer, START + 60_000)
+            notary._log = ServedLog(provider)
+            notary.provider.head = provider.head  # type: ignore[method-assign]
+            await mercy._watch_logs()
     finally:
         for node in (mercy, notary):
             await node.stop()
@@ -69,3 +77,16 @@ def test_a_member_reads_the_log_and_its_operator_can_check_the_copy(
     assert isinstance(report, dict)
     assert (report["copied"], report["signed"]) == (3, 3)
     assert [(each["what"], each["where"]) for each in report["findings"]] == found
+
+
+@pytest.mark.e2e
+def test_a_log_that_was_deleted_makes_its_members_not_ready_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(tmp_path / "network", free_port, clock())
+    mercy = asyncio.run(read_the_log(network, [7, 8, 9], then_deleted=True))
+    assert not mercy.checks()["notary-log"]
+    ended, (report,) = audited(network, monkeypatch)
+    assert ended == 1
+    assert isinstance(report, dict)
+    assert [each["what"] for each in report["findings"]] == ["rolled-back"]
