@@ -52,6 +52,7 @@ from app.vault.subject import Subjects
 from app.vault.vault import Vault
 from app.witness import Witnesses
 from flows.engine import Engine
+from flows.reading_recall import RegainReadings
 from flows.recovery import Recover
 from flows.services import TRANSACTION_PART
 from flows.step import Handlers
@@ -61,6 +62,7 @@ from states.crypto.keys import Key
 from states.groups import Group
 from states.identity import Party
 from states.parameters import Directory, ParametersHistory
+from states.reading import DAY_MS
 from states.state import StateRef, TransactionId
 from states.verifier import NOTARY, Verifier
 
@@ -209,10 +211,10 @@ class Assembly:
         return True
 
     def report_heads(self) -> None:
-        """Start telling agents how far their chains go; once a day, also when nobody read."""
+        """Start telling agents how far their chains go, once a day, also when nobody read; see what they say here."""
         self.engine.start(*self.reports.heads_due(self.given.clock()))
         with transaction(self.db):
-            self.looks.check_silence(self.db, self.given.clock())
+            self.looks.check(self.db, self.given.clock())
 
     def obtain_keys(self) -> bool:
         """Start asking for missing keys, once a day for each publication.
@@ -246,6 +248,25 @@ class Assembly:
                     flow = self.engine.start(ConfirmDisclosures(custodian), key)
                     self.confirmation.begin(self.db, custodian, flow)
                 asked = True
+        return asked
+
+    def regain_readings(self) -> bool:
+        """Start asking again for readings that were left out for want of room, where there is room by now."""
+        now, asked = self.given.clock(), False
+        for brought in self.looks.left_out(self.db):
+            # What is left out later, also while this flow asks, is asked for by another.
+            again, key = (
+                RegainReadings(brought.peer),
+                f"regain readings {brought.alarm} {brought.lines}",
+            )
+            with transaction(self.db):
+                row = self.engine.flow(self.engine.start(again, key))
+                if row is not None and row.status > Status.DONE:
+                    row = self.engine.flow(self.engine.start(again, f"{key} {now // DAY_MS}"))
+                if row is not None and row.status == Status.DONE:
+                    self.looks.end_left_out(self.db, now, brought)
+                else:
+                    asked = True
         return asked
 
     def ask_newcomers(self, members: Iterable[Party]) -> bool:

@@ -209,6 +209,7 @@ class MemberNode:
         self.assembly.report_heads()
         self.assembly.obtain_keys()
         self.assembly.ask_again()
+        self.assembly.regain_readings()
         self._ask_newcomers()
         self.pump.wake()
 

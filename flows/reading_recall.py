@@ -13,7 +13,7 @@ from flows.retrying import until_answered
 from flows.services import Done
 from flows.subjects.reading import KeepReadings, MatchReadings
 from states.errors import MalformedBytes, OverLimit
-from states.identity import Party
+from states.identity import Party, PartyField
 from states.sizes import U63
 
 PAGES_MAX = 65_536  # of one organisation: some million readings
@@ -90,6 +90,16 @@ def _asked_on(least: int, said: RecallReadings) -> int:
     if said.start < least:
         raise MalformedBytes("question for readings", "it asks again for a page that came")
     return said.start
+
+
+class RegainReadings(msgspec.Struct, frozen=True, array_like=True, tag="regain-readings/1"):
+    """Get again what an organisation reported when there was no room for it here."""
+
+    peer: PartyField
+
+    async def call(self, flow: FlowContext) -> Done:
+        await until_answered(flow, lambda: recall_readings(flow, Party(self.peer)))
+        return Done()
 
 
 class OfferReadings(

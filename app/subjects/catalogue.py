@@ -7,7 +7,7 @@ import msgspec
 from flows.consumed import ShowConsumed
 from flows.delivery import GiveTransactions, TakeDelivery
 from flows.notary_change import ChangeNotary, NoteEntry
-from flows.reading_recall import AskReadings, RemindReadings
+from flows.reading_recall import AskReadings, RegainReadings, RemindReadings
 from flows.recovery import Recover, Remind
 from flows.registry import Answering, Registry
 from flows.subjects import (
@@ -60,7 +60,11 @@ SUBJECTS = (
     Conversations("disclosure", disclosure.FLOWS, disclosure.RESPONDERS),
     Conversations("notice", notice.FLOWS, notice.RESPONDERS),
     Conversations("confirmation", confirmation.FLOWS, confirmation.RESPONDERS),
-    Conversations("reading", reading.FLOWS, (*reading.RESPONDERS, RemindReadings, AskReadings)),
+    Conversations(
+        "reading",
+        (*reading.FLOWS, RegainReadings),
+        (*reading.RESPONDERS, RemindReadings, AskReadings),
+    ),
 )
 
 
