@@ -133,6 +133,7 @@ class Assembly:
         handlers = self._compose()
         self._create_tables()
         self.witnesses = Witnesses(given.db, self.vault.verifier, given.clock)
+        self._regaining: dict[Party, bytes] = {}
         self.engine: Engine[Connection] = Engine(
             store=SqliteFlowStore(given.db, self.witnesses.keep_forks),
             registry=registry(),
@@ -251,22 +252,29 @@ class Assembly:
         return asked
 
     def regain_readings(self) -> bool:
-        """Start asking again for readings that were left out for want of room, where there is room by now."""
+        """Start asking again for readings that were left out for want of room, where there is room by now.
+
+        One flow at a time asks an organisation, which says itself how long that takes.
+        """
         now, asked = self.given.clock(), False
         for brought in self.looks.left_out(self.db):
+            former = self._regaining.get(brought.peer)
+            if former is not None and not self._has_ended(former):
+                continue
             # What is left out later, also while this flow asks, is asked for by another.
-            again, key = (
-                RegainReadings(brought.peer),
-                f"regain readings {brought.alarm} {brought.lines}",
-            )
+            again = RegainReadings(brought.peer)
+            key = f"regain readings {brought.alarm} {brought.lines}"
             with transaction(self.db):
-                row = self.engine.flow(self.engine.start(again, key))
+                flow = self.engine.start(again, key)
+                row = self.engine.flow(flow)
                 if row is not None and row.status > Status.DONE:
-                    row = self.engine.flow(self.engine.start(again, f"{key} {now // DAY_MS}"))
+                    flow = self.engine.start(again, f"{key} {now // DAY_MS}")
+                    row = self.engine.flow(flow)
                 if row is not None and row.status == Status.DONE:
                     self.looks.end_left_out(self.db, now, brought)
-                else:
-                    asked = True
+                    continue
+            self._regaining[brought.peer] = flow
+            asked = True
         return asked
 
     def ask_newcomers(self, members: Iterable[Party]) -> bool:
