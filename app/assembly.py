@@ -61,6 +61,7 @@ from states.crypto.keys import Key
 from states.groups import Group
 from states.identity import Party
 from states.parameters import Directory, ParametersHistory
+from states.reading import DAY_MS
 from states.state import StateRef, TransactionId
 from states.verifier import NOTARY, Verifier
 
@@ -132,6 +133,7 @@ class Assembly:
         handlers = self._compose()
         self._create_tables()
         self.witnesses = Witnesses(given.db, self.vault.verifier, given.clock)
+        self._regaining: dict[Party, bytes] = {}
         self.engine: Engine[Connection] = Engine(
             store=SqliteFlowStore(given.db, self.witnesses.keep_forks),
             registry=registry(),
@@ -210,10 +212,10 @@ class Assembly:
         return True
 
     def report_heads(self) -> None:
-        """Start telling agents how far their chains go; once a day, also when nobody read."""
+        """Start telling agents how far their chains go, once a day, also when nobody read; see what they say here."""
         self.engine.start(*self.reports.heads_due(self.given.clock()))
         with transaction(self.db):
-            self.looks.check_silence(self.db, self.given.clock())
+            self.looks.check(self.db, self.given.clock())
 
     def obtain_keys(self) -> bool:
         """Start asking for missing keys, once a day for each publication.
@@ -249,6 +251,32 @@ class Assembly:
                     flow = self.engine.start(ConfirmDisclosures(custodian), key)
                     self.confirmation.begin(self.db, custodian, flow)
                 asked = True
+        return asked
+
+    def regain_readings(self) -> bool:
+        """Start asking again for readings that were left out for want of room, where there is room by now.
+
+        One flow at a time asks an organisation, which says itself how long that takes.
+        """
+        now, asked = self.given.clock(), False
+        for brought in self.looks.left_out(self.db):
+            former = self._regaining.get(brought.peer)
+            if former is not None and not self._has_ended(former):
+                continue
+            # What is left out later, also while this flow asks, is asked for by another.
+            again = RegainReadings(brought.peer)
+            key = f"regain readings {brought.alarm} {brought.lines}"
+            with transaction(self.db):
+                flow = self.engine.start(again, key)
+                row = self.engine.flow(flow)
+                if row is not None and row.status > Status.DONE:
+                    flow = self.engine.start(again, f"{key} {now // DAY_MS}")
+                    row = self.engine.flow(flow)
+                if row is not None and row.status == Status.DONE:
+                    self.looks.end_left_out(self.db, now, brought)
+                    continue
+            self._regaining[brought.peer] = flow
+            asked = True
         return asked
 
     def ask_newcomers(self, members: Iterable[Party]) -> bool:

@@ -23,10 +23,10 @@ from app.node_folder import (
 )
 from app.pump import Meter, Pump, Watcher, unmetered
 from app.storage.database import naming_damage
-from app.transport.errors import RequestRefused, RequestTimedOut, Unreachable
+from app.transport.errors import NotShown, RequestRefused, RequestTimedOut, Unreachable
 from app.transport.kinds import CHECKPOINT, MAP, TILE, Handler
+from app.transport.serving import BUSY, FAILED, SLOW
 from app.transport.transport import Transport
-from app.witness import Witness
 from flows.store import Status
 from flows.subjects.consent import ConfirmConsents
 from states.errors import LedgerError
@@ -42,6 +42,7 @@ AUDIT_SECONDS = 60.0  # how often what a notary has signed since is read entry b
 REPORT_SECONDS = 1.0
 HEADS_SECONDS = 3_600.0  # harmless more often than once a day: the day is the key
 UNREACHED = (Unreachable, RequestTimedOut, RequestRefused)
+PASSING = (BUSY, FAILED, SLOW)  # refusals that say nothing about what was asked for
 ASK_SECONDS = 10.0
 
 
@@ -135,7 +136,7 @@ class MemberNode:
         return {
             "turns": self.pump.failure is None,
             "notary": self.transport.is_up(notary),
-            "notary-log": self.assembly.witnesses.trusts(notary),
+            "notary-log": self.assembly.witnesses.follows(notary),
             "notary-audit": self.auditor.keeps_up(notary),
         }
 
@@ -151,23 +152,28 @@ class MemberNode:
         Receipts come from peers as well, so a notary that shows them another history is found out here.
         """
         for witness in self.assembly.witnesses.all():
-            if witness.distrust is not None:
+            found, notary = witness.distrust, witness.notary
+            if found is not None and found.is_for_ever:
                 continue  # whatever else it says, it is not believed
+            ask = partial(self._shown, notary, CHECKPOINT, b"")
             try:
-                await self._watch(witness)
+                await witness.watch(ask, partial(self._shown_tile, notary))
             except UNREACHED:
                 continue
             except LedgerError as refused:
-                _log.error("the log of %s: %s", witness.notary, type(refused).__name__)
+                _log.error("the log of %s: %s", notary, type(refused).__name__)
 
-    async def _watch(self, witness: Witness) -> None:
-        notary = witness.notary
-        read = partial(self._tile, notary)
-        shown = self.assembly.vault.verifier.seen.get(notary)
-        if shown is not None:
-            await witness.see(shown.note, read)
-        note = await self.transport.request(notary, CHECKPOINT, b"", ASK_SECONDS)
-        await witness.see(note.decode("utf-8", "replace"), read)
+    async def _shown(self, notary: Party, kind: str, body: bytes) -> bytes:
+        """Ask for a part of a notary's log. Raises NotShown where it answers that it has none."""
+        try:
+            return await self.transport.request(notary, kind, body, ASK_SECONDS)
+        except RequestRefused as refused:
+            if refused.code in PASSING:
+                raise
+            raise NotShown(str(refused)) from refused
+
+    async def _shown_tile(self, notary: Party, path: str) -> bytes:
+        return await self._shown(notary, TILE, path.encode("ascii"))
 
     async def _audit_logs(self) -> None:
         """Read what was logged since, up to the checkpoint that `_watch_logs` has found consistent."""
@@ -203,6 +209,7 @@ class MemberNode:
         self.assembly.report_heads()
         self.assembly.obtain_keys()
         self.assembly.ask_again()
+        self.assembly.regain_readings()
         self._ask_newcomers()
         self.pump.wake()
 

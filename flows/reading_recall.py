@@ -66,7 +66,10 @@ class AskForReadings(Request[Done], frozen=True, array_like=True, tag="ask-for-r
 
 
 class RegainReadings(msgspec.Struct, frozen=True, array_like=True, tag="regain-readings/1"):
-    """At an agent: ask one peer for its readings; twice is once. Started by `AskForReadings`."""
+    """At an agent: ask one peer for its readings; twice is once.
+
+    Started by `AskForReadings`, and where there was no room here for what an organisation reported.
+    """
 
     peer: PartyField
 

@@ -19,7 +19,7 @@ class MemoryProvider:
         self._signer = signer
         self._lock = threading.Lock()
         self._head = empty_head(signer, now)
-        self._clock = 0
+        self._clock = now
         self._entries: list[LogEntry] = []
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._index: dict[tuple[int, bytes], int] = {}

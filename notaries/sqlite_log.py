@@ -115,7 +115,7 @@ class LogDatabase:
         for table in TABLES:
             self.db.execute(table)
         if self.db.execute("SELECT 1 FROM head").fetchone() is None:
-            self.write_head(0, 0, empty_head(signer, now).note)
+            self.write_head(0, now, empty_head(signer, now).note)
         # A crash before this line leaves a file without tables, which the next start makes.
         self.db.execute("COMMIT")
 

@@ -9,8 +9,9 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from states.crypto import ed25519
 from states.crypto.hashes import HASH_SIZE
-from states.crypto.merkle import EMPTY_ROOT, verify_consistency
+from states.crypto.merkle import EMPTY_ROOT, prefix_root
 from states.crypto.proof_program import SIZE_MAX
 from states.errors import InvalidProof, InvalidSignature, LedgerError, MalformedBytes
 from states.note import (
@@ -93,6 +94,20 @@ def open_checkpoint(note_text: bytes | str, log_key: NoteKey) -> Checkpoint:
     return _opened(parse_note(note_text), log_key)
 
 
+def signed_elsewhere(note_text: str, log_key: NoteKey) -> str | None:
+    """Return the origin of a checkpoint that a log's key has signed under another name than the log's; else None.
+
+    Raises MalformedBytes, OverLimit.
+    """
+    note = parse_note(note_text)
+    origin = Checkpoint.parse(note.text).origin
+    text = note.text.encode()
+    if origin == log_key.name:
+        return None
+    signed = any(ed25519.verify(log_key.public, text, each.raw) for each in note.signatures)
+    return origin if signed else None
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedCheckpoint:
     """Proof, carried as a type, that a log's keys vouch for a checkpoint (`LogKeys.open`)."""
@@ -134,22 +149,22 @@ class LogKeys:
 
 
 class ForkedLog(LedgerError):
-    """Two checkpoints of one log, both signed, do not fit together; the notes are the evidence.
+    """Two checkpoints of one log, both signed, cannot both be true: the notes and `hashes` convict the log.
 
-    `proven` where the notes alone convict the log: one size, two roots. Otherwise the path between
-    them failed, which may also be the fault of who served it: ask elsewhere before accusing.
+    `hashes` is empty for two of one size; else it leads to the larger's root and, for the smaller's size, to another
+    than the smaller's (`prefix_root`).
     """
 
-    def __init__(self, origin: str, known: str, offered: str, *, proven: bool) -> None:
+    def __init__(self, origin: str, known: str, offered: str, hashes: Sequence[bytes] = ()) -> None:
         super().__init__(f"{origin}: two checkpoints do not fit together")
         self.origin = origin
         self.known = known
         self.offered = offered
-        self.proven = proven
+        self.hashes = tuple(hashes)
 
 
 class RolledBack(LedgerError):
-    """A log offers a smaller tree than it showed before, and not as a beginning of that one."""
+    """A log was cosigned with fewer entries after it had been cosigned with more: the two notes convict it."""
 
     def __init__(self, origin: str, known: str, offered: str) -> None:
         super().__init__(f"{origin}: the log was larger before")
@@ -158,42 +173,56 @@ class RolledBack(LedgerError):
         self.offered = offered
 
 
+def require_no_contradiction(known: VerifiedCheckpoint, offered: VerifiedCheckpoint) -> None:
+    """Raise ForkedLog or RolledBack where two checkpoints of one log cannot both be true, by what they say alone."""
+    had, has = known.checkpoint, offered.checkpoint
+    assert had.origin == has.origin, "logs of different names have nothing to do with each other"
+    if had.size == has.size:
+        if had.root != has.root:
+            raise ForkedLog(had.origin, known.note, offered.note)
+        return
+    smaller, larger = sorted((known, offered), key=_size)
+    if larger.cosigned_at is not None and _cosigned_at(smaller) > larger.cosigned_at:
+        raise RolledBack(had.origin, known.note, offered.note)
+
+
 def advance(
-    known: VerifiedCheckpoint | None, offered: VerifiedCheckpoint, consistency: Sequence[bytes]
+    known: VerifiedCheckpoint | None, offered: VerifiedCheckpoint, hashes: Sequence[bytes]
 ) -> VerifiedCheckpoint:
     """Return the checkpoint to keep after `offered`, of the same log, was seen.
 
-    `consistency` is the RFC 9162 path from the smaller to the larger of the two: empty where the
-    smaller is 0, and not looked at where the sizes are equal. Of two for the same tree, the later
-    cosigned is kept; an older one that proves to be a beginning of `known` changes nothing. The
-    first checkpoint ever seen is believed.
+    `hashes` are those of `prefix_spans` from the smaller to the larger of the two: empty where the smaller is 0, and
+    not looked at where the sizes are equal. Of two for the same tree, the later cosigned is kept; an older one that
+    proves to be a beginning of `known` changes nothing. The first checkpoint ever seen is believed.
 
-    Raises InvalidProof for a checkpoint of another log, ForkedLog, RolledBack.
+    Raises ForkedLog and RolledBack where the notary has signed what cannot be true; InvalidProof where nothing is shown
+    either way (`hashes` may be damaged, or another's), and for a checkpoint of another log.
     """
     if known is None:
         return offered
     had, has = known.checkpoint, offered.checkpoint
     if had.origin != has.origin:
         raise InvalidProof("checkpoint", f"of {has.origin} where one of {had.origin} belongs")
+    require_no_contradiction(known, offered)
     if had.size == has.size:
-        if had.root != has.root:
-            raise ForkedLog(had.origin, known.note, offered.note, proven=True)
         return max(known, offered, key=_cosigned_at)
-    smaller = has.size < had.size
-    try:
-        _require_beginning(*((has, had) if smaller else (had, has)), consistency)
-    except InvalidProof as refused:
-        if smaller:
-            raise RolledBack(had.origin, known.note, offered.note) from refused
-        raise ForkedLog(had.origin, known.note, offered.note, proven=False) from refused
-    return known if smaller else offered
+    smaller, larger = sorted((known, offered), key=_size)
+    if _beginning(smaller.checkpoint, larger.checkpoint, hashes) != smaller.checkpoint.root:
+        raise ForkedLog(had.origin, known.note, offered.note, hashes)
+    return larger
 
 
-def _require_beginning(older: Checkpoint, newer: Checkpoint, path: Sequence[bytes]) -> None:
+def _beginning(older: Checkpoint, newer: Checkpoint, hashes: Sequence[bytes]) -> bytes:
+    """Return the root of as many first entries of `newer` as `older` has; raises InvalidProof."""
     if older.size:
-        verify_consistency(older.size, newer.size, path, older.root, newer.root)
-    elif path:
+        return prefix_root(older.size, newer.size, hashes, newer.root)
+    if hashes:
         raise InvalidProof("consistency path", "every log begins empty: nothing to prove")
+    return EMPTY_ROOT
+
+
+def _size(seen: VerifiedCheckpoint) -> int:
+    return seen.checkpoint.size
 
 
 def _cosigned_at(seen: VerifiedCheckpoint) -> int:

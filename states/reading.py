@@ -279,6 +279,12 @@ def _origin_in(proof: str, party: Party) -> str:
     return origin
 
 
+def epoch_named(origin: str) -> bytes:
+    """Return the epoch of a member's reading log by the log's name, as a verified proof bears it."""
+    _, slash, epoch = origin.rpartition("/readings/")
+    return bytes.fromhex(epoch) if slash else FIRST_EPOCH
+
+
 def contradict(one: Entered, other: Entered) -> bool:
     """Whether no log could hold both of an organisation's entries: these two alone prove that it keeps two versions.
 

@@ -16,6 +16,7 @@ from states.crypto.merkle import (
     consistency_spans,
     leaf_hash,
     node_hash,
+    prefix_spans,
     root_of,
     split_hashes,
 )
@@ -199,6 +200,10 @@ class TiledTree:
     def consistency_path(self, old: int) -> list[bytes]:
         """Return the path from the tree of the first `old` leaves; InvalidProof if it is larger."""
         return [self._span(low, high) for low, high in consistency_spans(old, self.size)]
+
+    def prefix_hashes(self, old: int) -> list[bytes]:
+        """Return the hashes from which `prefix_root` follows; InvalidProof for more leaves than there are."""
+        return [self._span(low, high) for low, high in prefix_spans(old, self.size)]
 
 
 def verify_tiles(size: int, root: bytes, read: Reader) -> None:

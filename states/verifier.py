@@ -4,7 +4,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from states.checkpoint import ForkedLog, VerifiedCheckpoint
+from states.checkpoint import (
+    ForkedLog,
+    RolledBack,
+    VerifiedCheckpoint,
+    require_no_contradiction,
+)
 from states.command import COMMAND
 from states.contract import Contracts, UnknownContract, tag_of
 from states.crypto.did import key_of
@@ -69,10 +74,10 @@ class UnresolvedInput(LedgerError):
 
 
 class DistrustedNotary(LedgerError):
-    """The notary showed two histories, or one that spends a state twice: its receipts say nothing any more."""
+    """The notary's log contradicts itself, or is not proven to be the one that it showed: its receipts say nothing."""
 
     def __init__(self, notary: Party) -> None:
-        super().__init__(f"the log of {notary} contradicts itself; nothing it says is believed")
+        super().__init__(f"nothing that {notary} says is believed: its log is not what it showed")
         self.notary = notary
 
 
@@ -113,8 +118,8 @@ class Verifier:
         self.seen: dict[Party, VerifiedCheckpoint] = {}
         """The largest checkpoint that a verified receipt has shown, by notary."""
         self.distrusted: set[Party] = set()
-        """Notaries that broke their promise: no word of theirs is believed (architecture §3.3)."""
-        self.forks: dict[Party, ForkedLog] = {}
+        """Notaries that broke their promise, or whose log is not proven: no word of theirs counts."""
+        self.broken: dict[Party, ForkedLog | RolledBack] = {}
         """What convicted a notary here: two of its own notes, for whoever keeps them beyond this process."""
 
     def verify(
@@ -197,18 +202,19 @@ class Verifier:
     def _see(self, notary: Party, offered: VerifiedCheckpoint) -> None:
         """Keep the largest checkpoint that a receipt has shown, for whoever watches the log.
 
-        Two of one size and different roots are a fork: the notary is not believed from here on.
+        Two that cannot both be true convict it: the notary is not believed from here on.
         """
         known = self.seen.get(notary)
-        if known is not None and known.checkpoint.size == offered.checkpoint.size:
-            if known.checkpoint.root != offered.checkpoint.root:
+        if known is not None and known.checkpoint.origin == offered.checkpoint.origin:
+            try:
+                require_no_contradiction(known, offered)
+            except (ForkedLog, RolledBack) as broken:
                 self.distrusted.add(notary)
-                origin = offered.checkpoint.origin
-                fork = ForkedLog(origin, known.note, offered.note, proven=True)
-                self.forks[notary] = fork
-                raise fork
-        elif known is None or known.checkpoint.size < offered.checkpoint.size:
-            self.seen[notary] = offered
+                self.broken[notary] = broken
+                raise
+            if known.checkpoint.size >= offered.checkpoint.size:
+                return
+        self.seen[notary] = offered
 
     def receipts_of(self, notary: Party, parameters: NetworkParameters) -> ReceiptVerifier:
         """Return the verifier of a notary's receipts; raises WrongNotary."""

@@ -11,6 +11,7 @@ from app.cli.exits import CommandFailed, Exit
 from app.cli.output import AsJson, say, show_json, show_table
 from app.cli.places import Folder, load, map_in
 from app.config import NodeConfig
+from app.node_folder import DATABASE
 from notaries.audit import DoubleSpend, Finding, LoggedTwice, NotAsSigned, TimeFell
 
 
@@ -35,7 +36,8 @@ class LogReport(msgspec.Struct, frozen=True, rename="camel"):
 def audit_log(folder: Folder, *, as_json: AsJson = False) -> None:
     """Check what this member was served of its notaries' logs: signatures, order, and nothing consumed twice.
 
-    Needs no network; the node may run meanwhile, and follows the logs by itself. Exit code 1 where there is a finding.
+    Names as well what the node found while it followed them. Needs no network; the node may run meanwhile, and follows
+    the logs by itself. Exit code 1 where there is a finding.
     """
     config = load(folder)
     if config.notary is not None:
@@ -58,17 +60,28 @@ def audit_log(folder: Folder, *, as_json: AsJson = False) -> None:
 
 def _audited(config: NodeConfig) -> tuple[LogReport, ...]:
     from app.log_audit.copied_log import FILE_NAME, CopiedLog, CopyAudit  # noqa: PLC0415
+    from app.witness import distrust_of  # noqa: PLC0415
 
-    path = config.folders.data / FILE_NAME
+    reports = []
+    with _reading(config, FILE_NAME) as copies, _reading(config, DATABASE) as vault:
+        for info in map_in(config).parameters().notaries:
+            found = CopiedLog(copies, info.log_keys).audit() or CopyAudit(0, 0, ())
+            told = list(map(_told, found.findings))
+            doubted = distrust_of(vault, info.party)
+            if doubted is not None and doubted.why not in {each.what for each in told}:
+                words = "the node does not believe it; the evidence is in notaries { distrust }"
+                told.append(LogFinding(doubted.why, "checkpoints", words))
+            reports.append(
+                LogReport(info.origin, info.party, found.size, found.signed, tuple(told))
+            )
+    return tuple(reports)
+
+
+def _reading(config: NodeConfig, name: str) -> closing[sqlite3.Connection]:
+    path = config.folders.data / name
     if not path.exists():
         raise CommandFailed(Exit.USAGE, f"there is no {path}: the node never ran")
-    reports = []
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        for info in map_in(config).parameters().notaries:
-            found = CopiedLog(db, info.log_keys).audit() or CopyAudit(0, 0, ())
-            told = tuple(map(_told, found.findings))
-            reports.append(LogReport(info.origin, info.party, found.size, found.signed, told))
-    return tuple(reports)
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True))
 
 
 def _told(finding: Finding) -> LogFinding:

@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import bindparam, select
 
 from app.readings import looks_statements as text
-from app.readings.chains import CONFLICTS_MAX, Mark
+from app.readings.alarms import CONFLICTS_MAX
+from app.readings.chains import Mark
 from app.rows.tables import DisclosureRow, EnrolmentRow, RecordRow
 from app.storage.statements import sql, table_of
 from states.bundle import KNOWN

@@ -5,13 +5,12 @@ No line that an organisation signed is left out because it contradicts another: 
 
 from dataclasses import dataclass
 from enum import StrEnum
-from sqlite3 import Connection
 
 from app.readings import alarm_statements as alarm_text
 from app.readings import looks_statements as text
-from app.readings.epochs import mark_lost, present, reach
+from app.readings.alarms import CONFLICTS_MAX, Alarm, Reported
+from app.readings.epochs import mark_lost, reach
 from states.encoding import encode
-from states.identity import Party
 from states.reading import (
     NOTHING_BEFORE,
     ChainHead,
@@ -20,39 +19,14 @@ from states.reading import (
     ReadingEntry,
     ReadingsMissing,
     ReportedReading,
-    Restored,
     VerifiedReading,
     check_head,
-    epoch_of,
     follow,
     item_hash,
 )
 
 EPOCHS_MAX = 64  # restores that an organisation may tell of in one chain
-# Each of one organisation: about one patient, or in one chain while nobody knows whose it is.
-CONFLICTS_MAX = 256  # lines that contradict others
-ALARMS_MAX = 1_024  # open alarms
 UNANNOUNCED = "A record was read that this organisation never announced to you."
-_LAST_CHAIN = b"\xff" * 33
-
-
-class Alarm(StrEnum):
-    """What can be wrong with what an organisation reports. The words are the patient's."""
-
-    FORGED = "A report did not carry this organisation's valid signature. It was not taken into the list."
-    UNKNOWN = "A reading was reported for something that was never announced to you."
-    MISSING = "The organisation's own numbering shows readings that it has not reported."
-    CONTRADICTED = (
-        "Two signed statements of this organisation about its readings contradict each other."
-    )
-    RESTORED = (
-        "The organisation says that it was restored from a backup. Readings that it had not reported before "
-        "may be lost; those that it had are kept here."
-    )
-    BEYOND = "Somebody read more, later, or for another purpose than was disclosed."
-    FORKED = "The organisation showed two versions of its reading log."
-    SILENT = "The organisation has not said for two days whether anybody looked."
-    FLOODED = "The organisation contradicts itself so often that no more of it is kept."
 
 
 class Mark(StrEnum):
@@ -78,75 +52,8 @@ class Concerned:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedChain:
-    """One chain of an organisation in one epoch of its log, at the moment that something about it is taken."""
-
-    db: Connection
-    now: int
-    peer: Party
-    chain: bytes
-    patient: str | None
-    restored: Restored | None = None
-
-    @property
-    def epoch(self) -> bytes:
-        return epoch_of(self.restored)
-
-    # -- alarms ------------------------------------------------------------------------------------------
-
-    def alarm(
-        self, kind: Alarm, evidence: bytes, first: int = 0, last: int = 0, words: str = ""
-    ) -> None:
-        """Raise an alarm; the last that there is room for says that there is none for more."""
-        open_: int = self.db.execute(alarm_text.COUNT_ALARMS, self._room).fetchone()[0]
-        if open_ >= ALARMS_MAX - 1 and not self._is_flooded():
-            kind, words = Alarm.FLOODED, ""
-        elif open_ >= ALARMS_MAX:
-            return
-        row = {
-            "organisation": self.peer,
-            "patient": self.patient,
-            "at": self.now,
-            "chain": self.chain,
-            "epoch": self.epoch,
-            "kind": kind.name,
-            "words": words or kind.value,
-            "first": first,
-            "last": last or first,
-            "evidence": evidence,
-            "settled_at": None,
-        }
-        self.db.execute(alarm_text.ADD_ALARM, row)
-
-    def alarm_once(self, kind: Alarm, evidence: bytes, number: int) -> None:
-        """Raise an alarm unless the chain has an open one of its kind: more of them would say no more."""
-        key = self._key | {"kind": kind.name}
-        if self.db.execute(alarm_text.OPEN_ALARMS, key).fetchone() is None:
-            self.alarm(kind, evidence, number)
-
-    @property
-    def _room(self) -> dict[str, object]:
-        """Whose alarms and contradictions are counted together.
-
-        A chain of nobody known has room of its own: what fills it may be a lie, and would crowd out what is said of
-        a patient before her agent hears of her. What belongs to no chain (a forged report) is counted by itself.
-        """
-        chains = (self.chain, self.chain) if self.patient is None else (b"", _LAST_CHAIN)
-        whose: dict[str, object] = {"organisation": self.peer, "patient": self.patient}
-        return whose | {"low": chains[0], "high": chains[1]}
-
-    def _is_flooded(self) -> bool:
-        return self.db.execute(alarm_text.IS_FLOODED, self._room).fetchone() is not None
-
-    def settle(self, kind: Alarm, chain: bytes) -> None:
-        """Settle the open alarms of this kind whose numbers are all there now."""
-        key = {"organisation": self.peer, "chain": chain, "kind": kind.name}
-        for number, first, last, epoch in self.db.execute(alarm_text.OPEN_ALARMS, key).fetchall():
-            if kind is not Alarm.SILENT:
-                have = present(self.db, self.peer, chain, epoch, (first, last))
-                if have < last - first + 1:
-                    continue
-            self.db.execute(alarm_text.SETTLE, {"id": number, "settled": self.now})
+class ReportedChain(Reported):
+    """One chain of an organisation, and what is reported of it."""
 
     # -- the chain ---------------------------------------------------------------------------------------
 
@@ -156,7 +63,7 @@ class ReportedChain:
         An epoch begins with the first that is heard of it. `before` is the digest of the entry after which it goes on,
         where what is heard names it.
         """
-        key = self._key | {"subject": subject}
+        key = self.key | {"subject": subject}
         rows = self.db.execute(text.GET_CHAIN, key).fetchall()
         words = ""
         mine = [row[3:5] for row in rows if row[2] == self.epoch]
@@ -179,10 +86,6 @@ class ReportedChain:
     def _begins(self) -> tuple[int, int]:
         return (0, 0) if self.restored is None else (self.restored.at, self.restored.after)
 
-    @property
-    def _key(self) -> dict[str, object]:
-        return {"organisation": self.peer, "chain": self.chain}
-
     def _begin(self, subject: bytes, evidence: bytes, before: bytes, known: list[int]) -> None:
         """Begin an epoch of the chain; `known` is how far each that began before is."""
         began, after = self._begins
@@ -192,12 +95,13 @@ class ReportedChain:
             "restored_at": began,
             "kept": after,
             "subject": subject,
+            "patient": self.patient,
             "number": after,
             "branch": branch,
             "digest": branch,
             "head_at": 0,
         }
-        self.db.execute(text.ADD_CHAIN, self._key | row)
+        self.db.execute(text.ADD_CHAIN, self.key | row)
         if self.restored is None or not (known or after):
             return
         furthest = max(known, default=0)
@@ -243,7 +147,7 @@ class ReportedChain:
         if head.number == known.number:
             return not known.digest
         later = {"epoch": self.epoch, "number": head.number, "at": head.at}
-        denied = self.db.execute(text.WRITTEN_BEFORE, self._key | later).fetchone()
+        denied = self.db.execute(text.WRITTEN_BEFORE, self.key | later).fetchone()
         return head.number < known.number and denied is None
 
     def _digest_at(self, head: DailyHead) -> bytes:
@@ -281,7 +185,7 @@ class ReportedChain:
     def _is_gone_on_from(self, reading: VerifiedReading) -> bool:
         """Whether every epoch that goes on after this number does so after this line, or another that came before."""
         number, began = reading.entry.number, self._begins[0]
-        here = self._key | {"number": number, "kept": number}
+        here = self.key | {"number": number, "kept": number}
         for named, epoch, later in self.db.execute(
             text.BEGIN_AFTER, here | {"began": began}
         ).fetchall():
@@ -300,10 +204,10 @@ class ReportedChain:
 
     def has_room(self) -> bool:
         """Whether one more line that contradicts others is kept of this organisation; if not, say so once."""
-        kept: int = self.db.execute(text.COUNT_CONFLICTS, self._room).fetchone()[0]
+        kept: int = self.db.execute(text.COUNT_CONFLICTS, self.room).fetchone()[0]
         if kept < CONFLICTS_MAX:
             return True
-        if not self._is_flooded():
+        if not self.is_flooded():
             self.alarm(Alarm.FLOODED, b"")
         return False
 
@@ -335,11 +239,13 @@ class ReportedChain:
     def concern(
         self, entry: ReadingEntry, digest: bytes, reported: ReportedReading, about: Concerned
     ) -> None:
-        """Keep what a line is about, and raise an alarm where that goes beyond what was announced."""
-        known = self._know(entry, digest, reported, about)
+        """Keep what a line is about, and raise an alarm where that goes beyond what was announced.
+
+        Of nobody's line nothing is known that could be kept: it is about what it says when it is matched.
+        """
         if about.patient is None:
             return
-        if not known:
+        if not self._know(entry, digest, reported, about):
             self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=UNANNOUNCED)
         if about.beyond:
             self.alarm(Alarm.BEYOND, encode(reported), entry.number, words=about.beyond)
@@ -373,17 +279,17 @@ class ReportedChain:
         return Mark.LOST.name if entry.number > last else None
 
     def _line(self, entry: ReadingEntry, digest: bytes) -> dict[str, object]:
-        return self._key | {"number": entry.number, "digest": digest}
+        return self.key | {"number": entry.number, "digest": digest}
 
     def _lines(self, number: int) -> list[tuple[bytes, bytes]]:
         """Return digest and previous of the lines of this number: in this epoch, or in what it kept."""
         began, after = self._begins
         seen = {"number": number, "epoch": self.epoch, "kept": after, "began": began}
-        return self.db.execute(text.GET_LOOK, self._key | seen).fetchall()
+        return self.db.execute(text.GET_LOOK, self.key | seen).fetchall()
 
     def _row(self) -> tuple[int, bytes, int]:
         row: tuple[int, bytes, int] = self.db.execute(
-            text.THIS_CHAIN, self._key | {"epoch": self.epoch}
+            text.THIS_CHAIN, self.key | {"epoch": self.epoch}
         ).fetchone()
         return row
 

@@ -4,8 +4,11 @@ from dataclasses import replace
 from sqlite3 import Connection
 
 from app.readings import alarm_statements as alarm_text
-from app.readings import looks_statements as text
-from app.readings.chains import ALARMS_MAX, Alarm, Concerned, ReportedChain
+from app.readings import concern_statements as text
+from app.readings import looks_statements as line_text
+from app.readings.alarms import ALARMS_MAX, Alarm, Reported
+from app.readings.chains import Concerned, ReportedChain
+from states.crypto.hashes import HASH_SIZE
 from states.encoding import encode
 from states.identity import Party
 from states.reading import (
@@ -68,7 +71,10 @@ class Concerns:
         is given, so that nobody's lines of records that there are not keep others' waiting for long.
         """
         asked = {"me": self.me, "most": MATCHED_MAX}
-        matched: dict[tuple[Party, bytes], ReportedChain] = {}
+        matched: dict[tuple[Party, bytes], Reported] = {}
+        for who, chain, subject in db.execute(text.UNMATCHED_CHAINS, asked).fetchall():
+            place = self._match_chain(db, now, Party(who), chain, subject)
+            matched[place.peer, place.chain] = place
         for organisation, subject, body, salt, proof in db.execute(
             text.UNMATCHED, asked
         ).fetchall():
@@ -76,6 +82,8 @@ class Concerns:
             place = self._match(db, now, Party(organisation), subject, reported)
             matched[place.peer, place.chain] = place
         for place in matched.values():
+            db.execute(alarm_text.MATCH_ALARMS, _hers(place))
+            place.settle(Alarm.UNKNOWN, place.chain)
             _raise_again(place)
         known = text.OF_UNKNOWN if peer is None else text.OF_UNKNOWN_BY
         for organisation, subject, body, salt, proof in db.execute(
@@ -94,38 +102,50 @@ class Concerns:
         place = ReportedChain(db, now, peer, entry.chain, about.patient, entry.restored)
         place.concern_again(entry, digest, reported, about)
 
+    def _match_chain(
+        self, db: Connection, now: int, peer: Party, chain: bytes, subject: bytes
+    ) -> Reported:
+        """Give a chain to whose it is: alarms may be all that is known of it, for its heads may be all that came."""
+        is_disclosure = len(subject) == HASH_SIZE
+        ids = (subject, None) if is_disclosure else (None, subject)
+        _, patient = self.named(db, peer, *ids)
+        place = Reported(db, now, peer, chain, patient)
+        db.execute(text.MATCH_CHAIN, _hers(place))
+        return place
+
     def _match(
         self, db: Connection, now: int, peer: Party, subject: bytes, reported: ReportedReading
-    ) -> ReportedChain:
+    ) -> Reported:
         entry, digest = READING.decode(reported.body), entry_digest(reported.salt, reported.body)
         about = self.of(db, peer, entry, subject)
-        whose = {"who": peer, "which": entry.chain, "hers": about.patient}
-        line = {"at_number": entry.number, "hash": digest}
-        db.execute(text.MATCH, whose | line)
-        db.execute(alarm_text.MATCH_ALARMS, whose)
-        db.execute(alarm_text.SETTLE_UNKNOWN, whose | {"settled": now})
         place = ReportedChain(db, now, peer, entry.chain, about.patient, entry.restored)
+        line = {"at_number": entry.number, "hash": digest}
+        db.execute(text.MATCH, _hers(place) | line)
         place.concern(entry, digest, reported, about)
         return place
 
 
-def _raise_again(place: ReportedChain) -> None:
+def _hers(place: Reported) -> dict[str, object]:
+    return {"who": place.peer, "which": place.chain, "hers": place.patient}
+
+
+def _raise_again(place: Reported) -> None:
     """Raise what the kept lines of a chain show and no open alarm says, now that it is known whose it is.
 
     While it was not there may have been no room for it.
     """
     chain = {"organisation": place.peer, "chain": place.chain}
-    for epoch, restored_at, kept, _ in place.db.execute(text.EPOCHS, chain).fetchall():
+    for epoch, restored_at, kept, _ in place.db.execute(line_text.EPOCHS, chain).fetchall():
         restored = Restored(epoch, restored_at, kept) if epoch != FIRST_EPOCH else None
         there = replace(place, restored=restored)
         here = chain | {"epoch": epoch}
         most = {"kept": kept, "most": ALARMS_MAX}
-        for before, number, *line in place.db.execute(text.GAPS, here | most).fetchall():
+        for before, number, *line in place.db.execute(line_text.GAPS, here | most).fetchall():
             first, last = before + 1, number - 1
             span = {"first": first, "last": last}
             if place.db.execute(alarm_text.IS_MISSED, here | span).fetchone() is None:
                 there.alarm(Alarm.MISSING, encode(ReportedReading(*line)), first, last)
-    row = place.db.execute(text.CONTRADICTED_LINE, chain).fetchone()
+    row = place.db.execute(line_text.CONTRADICTED_LINE, chain).fetchone()
     if row is not None:
         place.alarm_once(Alarm.CONTRADICTED, encode(ReportedReading(*row[1:])), row[0])
 

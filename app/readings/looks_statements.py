@@ -17,17 +17,29 @@ from sqlalchemy.dialects.sqlite import insert
 from app.readings.tables import LookChainRow, LookItemRow, LookLogRow, LookRow
 from app.rows.tables import DisclosureItemRow, DisclosureRow, EnrolmentRow, RecordRow
 from app.storage.statements import sql, table_of
+from states.reading import FIRST_EPOCH
 
 _LOOK, _ITEM, _CHAIN = table_of(LookRow), table_of(LookItemRow), table_of(LookChainRow)
 _LOG = table_of(LookLogRow)
 _DISCLOSURE, _DISCLOSED = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _ENROLMENT, _RECORD = table_of(EnrolmentRow), table_of(RecordRow)
 
+# A statement that writes gives other names to what it looks for: SQLAlchemy keeps the columns' for what it sets.
+_IN_CHAIN = (_LOOK.c.organisation == bindparam("organisation")) & (
+    _LOOK.c.chain == bindparam("chain")
+)
+_IN_EPOCH = _IN_CHAIN & (_LOOK.c.epoch == bindparam("epoch"))
 _THIS_LINE = (
-    (_LOOK.c.organisation == bindparam("organisation"))
-    & (_LOOK.c.chain == bindparam("chain"))
-    & (_LOOK.c.number == bindparam("number"))
-    & (_LOOK.c.digest == bindparam("digest"))
+    _IN_CHAIN & (_LOOK.c.number == bindparam("number")) & (_LOOK.c.digest == bindparam("digest"))
+)
+_MARKED = (_LOOK.c.organisation == bindparam("who")) & (_LOOK.c.chain == bindparam("which"))
+_OF_CHAIN = (_CHAIN.c.organisation == bindparam("organisation")) & (
+    _CHAIN.c.chain == bindparam("chain")
+)
+_OF_EPOCH = (
+    (_CHAIN.c.organisation == _LOOK.c.organisation)
+    & (_CHAIN.c.chain == _LOOK.c.chain)
+    & (_CHAIN.c.epoch == _LOOK.c.epoch)
 )
 ADD_LOOK = sql(insert(_LOOK))
 PUT_ITEM = sql(insert(_ITEM).prefix_with("OR REPLACE"))
@@ -45,19 +57,13 @@ COUNT_CONFLICTS = sql(
 GET_LOOK = sql(
     select(_LOOK.c.digest, _LOOK.c.previous)
     .where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
+        _IN_CHAIN,
         _LOOK.c.number == bindparam("number"),
         or_(
             _LOOK.c.epoch == bindparam("epoch"),
             and_(
                 _LOOK.c.number <= bindparam("kept"),
-                exists().where(
-                    _CHAIN.c.organisation == _LOOK.c.organisation,
-                    _CHAIN.c.chain == _LOOK.c.chain,
-                    _CHAIN.c.epoch == _LOOK.c.epoch,
-                    _CHAIN.c.restored_at <= bindparam("began"),
-                ),
+                exists().where(_OF_EPOCH, _CHAIN.c.restored_at <= bindparam("began")),
             ),
         ),
     )
@@ -88,8 +94,7 @@ NEIGHBOURS = sql(
 MARK = sql(
     update(_LOOK)
     .where(
-        _LOOK.c.organisation == bindparam("who"),
-        _LOOK.c.chain == bindparam("which"),
+        _MARKED,
         _LOOK.c.number == bindparam("number"),
         _LOOK.c.epoch == bindparam("of"),
     )
@@ -98,8 +103,7 @@ MARK = sql(
 UNMARK_LOST = sql(
     update(_LOOK)
     .where(
-        _LOOK.c.organisation == bindparam("who"),
-        _LOOK.c.chain == bindparam("which"),
+        _MARKED,
         _LOOK.c.mark == literal_column("'LOST'"),
     )
     .values(mark=null())
@@ -107,8 +111,7 @@ UNMARK_LOST = sql(
 MARK_LOST = sql(
     update(_LOOK)
     .where(
-        _LOOK.c.organisation == bindparam("who"),
-        _LOOK.c.chain == bindparam("which"),
+        _MARKED,
         _LOOK.c.epoch == bindparam("of"),
         _LOOK.c.number > bindparam("kept"),
         _LOOK.c.mark.is_(None),
@@ -116,22 +119,14 @@ MARK_LOST = sql(
     .values(mark=literal_column("'LOST'"))
 )
 EPOCHS = sql(
-    select(_CHAIN.c.epoch, _CHAIN.c.restored_at, _CHAIN.c.kept, _CHAIN.c.branch).where(
-        _CHAIN.c.organisation == bindparam("organisation"), _CHAIN.c.chain == bindparam("chain")
-    )
+    select(_CHAIN.c.epoch, _CHAIN.c.restored_at, _CHAIN.c.kept, _CHAIN.c.branch).where(_OF_CHAIN)
 )
 WRITTEN_IN = sql(select(_LOOK.c.epoch).where(_THIS_LINE))
 BEGIN_AFTER = sql(
     select(_LOOK.c.previous, _LOOK.c.epoch, _CHAIN.c.restored_at)
-    .join(
-        _CHAIN,
-        (_CHAIN.c.organisation == _LOOK.c.organisation)
-        & (_CHAIN.c.chain == _LOOK.c.chain)
-        & (_CHAIN.c.epoch == _LOOK.c.epoch),
-    )
+    .join(_CHAIN, _OF_EPOCH)
     .where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
+        _IN_CHAIN,
         _LOOK.c.number == bindparam("number") + 1,
         _CHAIN.c.kept == bindparam("number"),
         _CHAIN.c.restored_at >= bindparam("began"),
@@ -140,25 +135,25 @@ BEGIN_AFTER = sql(
 WRITTEN_BEFORE = sql(
     select(_LOOK.c.digest)
     .where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
-        _LOOK.c.epoch == bindparam("epoch"),
+        _IN_EPOCH,
         _LOOK.c.number > bindparam("number"),
         _LOOK.c.at < bindparam("at"),
     )
     .limit(1)
 )
+_SAME_ORGANISATION = _CHAIN.c.organisation.concat(literal_column("''")) == bindparam("organisation")
+_PINNED = select(
+    _CHAIN.c.chain,
+    _CHAIN.c.subject,
+    _CHAIN.c.epoch,
+    _CHAIN.c.restored_at,
+    _CHAIN.c.kept,
+    _CHAIN.c.number,
+)
+# Neither by `or` nor, of a subject, by the column itself: SQLite would go through all chains of the organisation.
 GET_CHAIN = sql(
-    select(
-        _CHAIN.c.chain,
-        _CHAIN.c.subject,
-        _CHAIN.c.epoch,
-        _CHAIN.c.restored_at,
-        _CHAIN.c.kept,
-        _CHAIN.c.number,
-    ).where(
-        _CHAIN.c.organisation == bindparam("organisation"),
-        or_(_CHAIN.c.chain == bindparam("chain"), _CHAIN.c.subject == bindparam("subject")),
+    _PINNED.where(_OF_CHAIN).union(
+        _PINNED.where(_CHAIN.c.subject == bindparam("subject"), _SAME_ORGANISATION)
     )
 )
 ADD_CHAIN = sql(insert(_CHAIN))
@@ -173,34 +168,51 @@ SET_LAST = sql(
 SET_HEAD_AT = sql(update(_CHAIN).where(_WHICH).values(head_at=bindparam("seen")))
 THIS_CHAIN = sql(
     select(_CHAIN.c.number, _CHAIN.c.digest, _CHAIN.c.head_at).where(
-        _CHAIN.c.organisation == bindparam("organisation"),
-        _CHAIN.c.chain == bindparam("chain"),
-        _CHAIN.c.epoch == bindparam("epoch"),
+        _OF_CHAIN, _CHAIN.c.epoch == bindparam("epoch")
     )
 )
 GET_LOG = sql(
-    select(_LOG.c.size, _LOG.c.root, _LOG.c.note).where(
-        _LOG.c.organisation == bindparam("organisation"), _LOG.c.origin == bindparam("origin")
+    select(_LOG.c.size, _LOG.c.root, _LOG.c.note, _LOG.c.since).where(
+        _LOG.c.organisation == bindparam("organisation"), _LOG.c.epoch == bindparam("epoch")
     )
 )
-COUNT_LOGS = sql(
-    select(func.count()).select_from(_LOG).where(_LOG.c.organisation == bindparam("organisation"))
+# An epoch is announced by what an entry or a daily head of it says of the restore with which it began. One that ended
+# by another restore before its first daily head never is: then that restore is, and its patients are told of it.
+_UNANNOUNCED = (_LOG.c.epoch != literal_column(f"x'{FIRST_EPOCH.hex()}'")) & ~(
+    select(_CHAIN.c.epoch)
+    .where(
+        _CHAIN.c.organisation == _LOG.c.organisation,
+        or_(
+            _CHAIN.c.epoch == _LOG.c.epoch,
+            _CHAIN.c.restored_at + bindparam("skew") >= _LOG.c.since,
+        ),
+    )
+    .exists()
+)
+COUNT_UNANNOUNCED = sql(
+    select(func.count())
+    .select_from(_LOG)
+    .where(_LOG.c.organisation == bindparam("organisation"), _UNANNOUNCED)
+)
+LONG_UNANNOUNCED = sql(
+    select(_LOG.c.organisation, _LOG.c.note).where(_LOG.c.since < bindparam("since"), _UNANNOUNCED)
+)
+IS_ANNOUNCED = sql(
+    select(_CHAIN.c.chain)
+    .where(_CHAIN.c.organisation == bindparam("organisation"), _CHAIN.c.epoch == bindparam("epoch"))
+    .limit(1)
 )
 PUT_LOG = sql(insert(_LOG).prefix_with("OR REPLACE"))
 PRESENT = sql(
     select(func.count(_LOOK.c.number.distinct())).where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
-        _LOOK.c.epoch == bindparam("epoch"),
+        _IN_EPOCH,
         _LOOK.c.number.between(bindparam("first"), bindparam("last")),
     )
 )
 NAMED_BEFORE = sql(
     select(_LOOK.c.previous)
     .where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
-        _LOOK.c.epoch == bindparam("epoch"),
+        _IN_EPOCH,
         _LOOK.c.number == bindparam("number"),
     )
     .order_by(_LOOK.c.taken_at, _LOOK.c.digest)
@@ -210,9 +222,7 @@ _BEFORE = func.lag(_LOOK.c.number, 1, bindparam("kept")).over(order_by=_LOOK.c.n
 _SPANS = (
     select(_LOOK, _BEFORE.label("before"))
     .where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
-        _LOOK.c.epoch == bindparam("epoch"),
+        _IN_EPOCH,
     )
     .subquery()
 )
@@ -225,95 +235,12 @@ GAPS = sql(
 CONTRADICTED_LINE = sql(
     select(_LOOK.c.number, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
     .where(
-        _LOOK.c.organisation == bindparam("organisation"),
-        _LOOK.c.chain == bindparam("chain"),
+        _IN_CHAIN,
         _LOOK.c.mark == literal_column("'CONTRADICTED'"),
     )
     .order_by(_LOOK.c.number)
     .limit(1)
 )
-UNMATCHED = sql(
-    select(_LOOK.c.organisation, _LOOK.c.subject, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
-    .where(
-        _LOOK.c.patient.is_(None),
-        or_(
-            exists().where(
-                _DISCLOSURE.c.tx == _LOOK.c.disclosure,
-                _DISCLOSURE.c.agent == bindparam("me"),
-                or_(
-                    _DISCLOSURE.c.custodian == _LOOK.c.organisation,
-                    _DISCLOSURE.c.recipient == _LOOK.c.organisation,
-                ),
-            ),
-            and_(
-                _LOOK.c.disclosure.is_(None),
-                exists().where(
-                    _ENROLMENT.c.patient == _LOOK.c.subject,
-                    _ENROLMENT.c.custodian == _LOOK.c.organisation,
-                ),
-            ),
-        ),
-    )
-    .limit(bindparam("most"))
-)
-MATCH = sql(
-    update(_LOOK)
-    .where(
-        _LOOK.c.organisation == bindparam("who"),
-        _LOOK.c.chain == bindparam("which"),
-        _LOOK.c.number == bindparam("at_number"),
-        _LOOK.c.digest == bindparam("hash"),
-    )
-    .values(patient=bindparam("hers"))
-)
-_OF_UNKNOWN = (
-    select(_LOOK.c.organisation, _LOOK.c.subject, _LOOK.c.body, _LOOK.c.salt, _LOOK.c.proof)
-    .join(
-        _ITEM,
-        (_ITEM.c.organisation == _LOOK.c.organisation)
-        & (_ITEM.c.chain == _LOOK.c.chain)
-        & (_ITEM.c.number == _LOOK.c.number)
-        & (_ITEM.c.digest == _LOOK.c.digest),
-    )
-    .where(_ITEM.c.commitment.is_(None), _LOOK.c.patient.is_not(None))
-    .distinct()
-    .limit(bindparam("most"))
-)
-OF_UNKNOWN = sql(_OF_UNKNOWN)
-# Not the column itself: by it SQLite would go through all items of the organisation, and not the few unknown ones.
-OF_UNKNOWN_BY = sql(
-    _OF_UNKNOWN.where(_ITEM.c.organisation.concat(literal_column("''")) == bindparam("who"))
-)
-
-GET_DISCLOSURE = sql(
-    select(
-        _DISCLOSURE.c.custodian,
-        _DISCLOSURE.c.recipient,
-        _DISCLOSURE.c.patient,
-        _DISCLOSURE.c.person,
-        _DISCLOSURE.c.purpose,
-        _DISCLOSURE.c.read_until,
-    ).where(_DISCLOSURE.c.tx == bindparam("tx"), _DISCLOSURE.c.agent == bindparam("me"))
-)
-# Also before a desk has signed: an organisation that she consented to knows her by an id drawn for it here.
-GET_NAMED = sql(
-    select(_ENROLMENT.c.local).where(
-        _ENROLMENT.c.patient == bindparam("patient"),
-        _ENROLMENT.c.custodian == bindparam("organisation"),
-    )
-)
-DISCLOSED_ITEMS = sql(
-    select(_DISCLOSED.c.commitment, _DISCLOSED.c.content).where(_DISCLOSED.c.tx == bindparam("tx"))
-)
-RECORDS_THERE = sql(
-    select(_RECORD.c.commitment, _RECORD.c.content).where(
-        _RECORD.c.patient == bindparam("patient"), _RECORD.c.custodian == bindparam("custodian")
-    )
-)
-HER_RECORDS = sql(
-    select(_RECORD.c.commitment, _RECORD.c.content).where(_RECORD.c.patient == bindparam("patient"))
-)
-
 _LINE = (_LOOK.c.organisation, _LOOK.c.chain, _LOOK.c.number, _LOOK.c.digest)
 WHO_LOOKED = sql(
     select(*_LINE, _LOOK.c.body, _LOOK.c.mark)
@@ -346,10 +273,12 @@ SILENT = sql(
         _DISCLOSURE.c.agent == bindparam("me"),
         _DISCLOSURE.c.at < bindparam("since"),
         _DISCLOSURE.c.read_until > bindparam("since"),
-        ~exists().where(
+        ~select(_CHAIN.c.subject)
+        .where(
             _CHAIN.c.organisation == _DISCLOSURE.c.recipient,
             _CHAIN.c.subject == _DISCLOSURE.c.tx,
             _CHAIN.c.head_at >= bindparam("since"),
-        ),
+        )
+        .exists(),
     )
 )

@@ -92,11 +92,20 @@ class LookRow(SQLModel, table=True):
     __table_args__: ClassVar[tuple[object, ...]] = (
         Index("look_patient", "patient", "at", "organisation", "chain", "number", "digest"),
         Index("look_disclosure", "disclosure"),
+        # These begin with what is the same in all of it: else SQLite would go through all lines of an organisation.
         Index(
             "look_contradicted",
-            "organisation",
+            "mark",
             "patient",
+            "organisation",
             sqlite_where=text("mark = 'CONTRADICTED'"),
+        ),
+        Index(
+            "look_unmatched",
+            "patient",
+            "organisation",
+            "subject",
+            sqlite_where=text("patient IS NULL"),
         ),
         {"sqlite_with_rowid": False},
     )
@@ -141,7 +150,15 @@ class LookChainRow(SQLModel, table=True):
 
     __tablename__ = "look_chain"
     __table_args__: ClassVar[tuple[object, ...]] = (
-        Index("look_chain_subject", "organisation", "subject"),
+        Index("look_chain_subject", "subject", "organisation", "head_at"),
+        Index("look_chain_epoch", "organisation", "epoch"),
+        Index(
+            "look_chain_unmatched",
+            "patient",
+            "organisation",
+            "subject",
+            sqlite_where=text("patient IS NULL"),
+        ),
         {"sqlite_with_rowid": False},
     )
 
@@ -152,6 +169,7 @@ class LookChainRow(SQLModel, table=True):
     kept: int = 0  # after which number it goes on
     branch: bytes = b""  # the digest of that entry; empty where nothing has named it
     subject: bytes
+    patient: str | None = None  # as a line's
     number: int
     digest: bytes
     head_at: int = 0  # of the newest daily head
@@ -164,10 +182,11 @@ class LookLogRow(SQLModel, table=True):
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
 
     organisation: str = Field(primary_key=True)
-    origin: str = Field(primary_key=True)
+    epoch: bytes = Field(primary_key=True)
     size: int
     root: bytes
     note: str
+    since: int  # when it was seen first
 
 
 class LookAlarmRow(SQLModel, table=True):
@@ -184,6 +203,12 @@ class LookAlarmRow(SQLModel, table=True):
             sqlite_where=text("settled_at IS NULL"),
         ),
         Index("look_alarm_chain", "organisation", "chain", sqlite_where=text("settled_at IS NULL")),
+        Index(
+            "look_alarm_whole",
+            "kind",
+            "organisation",
+            sqlite_where=text("patient IS NULL AND settled_at IS NULL"),
+        ),
     )
 
     number: int | None = Field(default=None, primary_key=True)

@@ -73,6 +73,10 @@ class RequestRefused(LedgerError):
         self.code = code
 
 
+class NotShown(LedgerError):
+    """A notary answers, and does not show its log or a tile of it."""
+
+
 class RequestDenied(LedgerError):
     """Raised by a handler: the asking peer is told `code` and nothing else."""
 

@@ -120,7 +120,7 @@ class CheckpointRow(SQLModel, table=True):
 
 
 class DistrustRow(SQLModel, table=True):
-    """A notary that broke its promise, and what shows it: nothing that it says is believed any more."""
+    """A notary that broke its promise, or whose log is not proven, and what shows it: nothing of it is believed."""
 
     __tablename__ = "ledger_distrust"
     __table_args__: ClassVar[tuple[object, ...]] = ({"sqlite_with_rowid": False},)
@@ -128,8 +128,8 @@ class DistrustRow(SQLModel, table=True):
     notary: str = Field(primary_key=True)
     at: int  # ms, by this node's clock
     why: str  # a code; see app/witness.py
-    note: str  # the signed checkpoint that this node had accepted
-    evidence: str  # what cannot be true beside it
+    note: str  # the signed checkpoint that this node had accepted; empty where none was
+    evidence: str  # what cannot be true, or is not proven, beside it
 
 
 class SeenRow(SQLModel, table=True):

@@ -129,10 +129,11 @@ def verify_inclusion(
         raise InvalidProof(what, "leads to another root")
 
 
-def consistency_spans(old: int, size: int) -> list[tuple[int, int]]:
-    """Return the leaves [low, high) under each hash of PROOF(old, D[size]), RFC 9162 §2.1.4.1.
+def prefix_spans(old: int, size: int) -> list[tuple[int, int]]:
+    """Return the leaves [low, high) under hashes that lead to the root of all leaves and to that of the first `old`.
 
-    Empty where `old` is 0 or `size`. Raises InvalidProof if `old` is the larger.
+    They are those of `consistency_spans`, and before them [0, old) where a verifier would take it from the old tree.
+    Empty where `old` is 0. Raises InvalidProof if it is the larger.
     """
     if not 0 <= old <= size <= SIZE_MAX:
         raise InvalidProof("consistency path", f"from {old} to {size} leaves")
@@ -145,9 +146,17 @@ def consistency_spans(old: int, size: int) -> list[tuple[int, int]]:
         else:
             spans.append((low, middle))
             low = middle
-    if old and low:
+    if old:
         spans.append((low, high))
     return spans[::-1]
+
+
+def consistency_spans(old: int, size: int) -> list[tuple[int, int]]:
+    """Return the leaves [low, high) under each hash of PROOF(old, D[size]), RFC 9162 §2.1.4.1.
+
+    Empty where `old` is 0 or `size`. Raises InvalidProof if `old` is the larger.
+    """
+    return [span for span in prefix_spans(old, size) if span != (0, old)]
 
 
 def consistency_path(leaf_hashes: Sequence[bytes], old: int) -> list[bytes]:
@@ -168,19 +177,31 @@ def verify_consistency(
         return
     if not 0 < old < new <= SIZE_MAX:
         raise InvalidProof(what, f"cannot lead from {old} to {new} leaves with these roots")
-    _check_hashes(what, (old_root, *path))
+    _check_hashes(what, (old_root,))
+    parts = [old_root, *path] if old & (old - 1) == 0 else path
+    if prefix_root(old, new, parts, new_root) != old_root:
+        raise InvalidProof(what, "leads to another old root")
+
+
+def prefix_root(old: int, new: int, hashes: Sequence[bytes], new_root: bytes) -> bytes:
+    """Return the root of the first `old` leaves of a tree of `new` leaves, by the hashes of `prefix_spans`.
+
+    No other is possible for this tree. Raises InvalidProof where the hashes do not lead to `new_root`.
+    """
+    what = "consistency path"
+    if not 0 < old < new <= SIZE_MAX:
+        raise InvalidProof(what, f"from {old} to {new} leaves")
+    _check_hashes(what, hashes)
     whole = (old & -old).bit_length() - 1  # the last complete subtree of the old tree is 2^whole
     inner, border = _decompose(old - 1, new)
-    parts = [old_root, *path] if old == 1 << whole else path
-    if len(parts) != 1 + inner - whole + border:
-        raise InvalidProof(what, f"{len(path)} hashes do not lead from {old} to {new} leaves")
-    seed, below, above = parts[0], parts[1 : 1 + inner - whole], parts[1 + inner - whole :]
+    if len(hashes) != 1 + inner - whole + border:
+        raise InvalidProof(what, f"{len(hashes)} hashes do not lead from {old} to {new} leaves")
+    seed, below, above = hashes[0], hashes[1 : 1 + inner - whole], hashes[1 + inner - whole :]
     lefts, turns = (1 << border) - 1, old - 1 >> whole
-    old_parts = [part for at, part in enumerate(below) if turns >> at & 1] + list(above)
-    if _climb(seed, old_parts, (1 << len(old_parts)) - 1) != old_root:
-        raise InvalidProof(what, "leads to another old root")
     if _climb(_climb(seed, below, turns), above, lefts) != new_root:
         raise InvalidProof(what, "leads to another new root")
+    old_parts = [part for at, part in enumerate(below) if turns >> at & 1] + list(above)
+    return _climb(seed, old_parts, (1 << len(old_parts)) - 1)
 
 
 def split_hashes(data: bytes) -> list[bytes]:

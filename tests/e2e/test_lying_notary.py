@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,23 @@ from app.node_folder import clock
 from app.notary_node import NotaryNode
 from app.operations.restore import restore
 from notaries.log import ServedLog
+from notaries.memory import MemoryProvider
 from tests.e2e.houses import free_port
 from tests.e2e.test_full_disk import opening, until
 from tests.unit.app.operations.test_backup import _back_up, _node
 from tests.unit.notaries.lying_log import LyingStore, entry
 
+Then = Callable[[NotaryNode, MemberNode, LyingStore], Awaitable[None]]
+
+
+async def nothing(notary: NotaryNode, mercy: MemberNode, store: LyingStore) -> None:
+    """What happens to a log of which all is said."""
+
 
 async def read_the_log(
-    network: DemoNetwork, spends: list[int], folder: Path | None = None
+    network: DemoNetwork, spends: list[int], then: Then = nothing, folder: Path | None = None
 ) -> MemberNode:
-    """Let a member follow a log in which each of these is the nullifier of one more transaction."""
+    """Let a member follow a log in which each of these is the nullifier of one more transaction; then go on."""
     notary = NotaryNode(opening(network, network.notary))
     own = opening(network, network.member("mercy"))
     mercy = MemberNode(own if folder is None else replace(own, folder=folder))
@@ -41,6 +49,7 @@ async def read_the_log(
         await mercy._watch_logs()
         await mercy._audit_logs()
         await mercy._audit_logs()
+        await then(notary, mercy, store)
     finally:
         for node in (mercy, notary):
             await node.stop()
@@ -86,7 +95,51 @@ def test_a_member_restored_to_before_it_was_found_out_reads_it_again(tmp_path: P
     mercy = asyncio.run(read_the_log(network, [7, 8, 7]))
     assert not mercy.checks()["notary-log"]
     restore(tmp_path / "backup", tmp_path / "again", DEMO_PASSPHRASE)
-    again = asyncio.run(read_the_log(network, [7, 8], tmp_path / "again"))
+    again = asyncio.run(read_the_log(network, [7, 8], folder=tmp_path / "again"))
     assert again.checks()["notary-log"], "it knows nothing of it"
-    again = asyncio.run(read_the_log(network, [7, 8, 7], tmp_path / "again"))
+    again = asyncio.run(read_the_log(network, [7, 8, 7], folder=tmp_path / "again"))
     assert not again.checks()["notary-log"]
+
+
+def why(mercy: MemberNode) -> list[str]:
+    found = (each.distrust for each in mercy.assembly.witnesses.all())
+    return [each.why for each in found if each is not None]
+
+
+async def delete(notary: NotaryNode, mercy: MemberNode, _store: LyingStore) -> None:
+    provider = MemoryProvider(notary.provider._signer, START + 60_000)
+    notary._log = ServedLog(provider)
+    notary.provider.head = provider.head  # type: ignore[method-assign]
+    await mercy._watch_logs()
+
+
+async def lose_tiles_for_a_while(notary: NotaryNode, mercy: MemberNode, store: LyingStore) -> None:
+    store.add([entry(3, START, 10)])
+    kept = notary._log
+    notary._log = ServedLog(MemoryProvider(notary.provider._signer, START))
+    await mercy._watch_logs()
+    assert why(mercy) == ["unproven"]
+    assert not mercy.checks()["notary-log"]
+    notary._log = kept
+    await mercy._watch_logs()
+    assert why(mercy) == []
+
+
+@pytest.mark.e2e
+def test_a_log_that_was_deleted_makes_its_members_not_ready_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(tmp_path / "network", free_port, clock())
+    mercy = asyncio.run(read_the_log(network, [7, 8, 9], delete))
+    assert not mercy.checks()["notary-log"]
+    ended, (report,) = audited(network, monkeypatch)
+    assert ended == 1
+    assert isinstance(report, dict)
+    assert [each["what"] for each in report["findings"]] == ["rolled-back"]
+
+
+@pytest.mark.e2e
+def test_a_log_whose_tiles_are_gone_is_not_believed_until_they_are_back(tmp_path: Path) -> None:
+    network = make_network(tmp_path / "network", free_port, clock())
+    mercy = asyncio.run(read_the_log(network, [7, 8, 9], lose_tiles_for_a_while))
+    assert mercy.checks()["notary-log"]

@@ -33,7 +33,7 @@ _KEPT = "SELECT digest FROM reading WHERE body IS NOT NULL UNION SELECT digest F
 _LINES = "SELECT digest, patient, body FROM look WHERE organisation <> ?"
 _ACCUSED = (
     "SELECT organisation, kind, words FROM look_alarm WHERE organisation <> ? AND"
-    " kind IN ('FORGED', 'CONTRADICTED', 'FORKED', 'BEYOND', 'FLOODED')"
+    " kind IN ('FORGED', 'CONTRADICTED', 'FORKED', 'BEYOND', 'FLOODED', 'LEFT_OUT', 'OTHER_LOG')"
     " AND settled_at IS NULL ORDER BY number"
 )
 _ITEM_HELD = "SELECT withdrawn_at FROM disclosure_item WHERE tx = ? AND commitment = ?"

@@ -11,7 +11,8 @@ import pytest
 from app.assembly import Assembly
 from app.auth.sessions import Role, Session
 from app.gate import Opened, Refused
-from app.readings.chains import Alarm, Mark
+from app.readings.alarms import Alarm
+from app.readings.chains import Mark
 from app.readings.log import ChainOf, Reading
 from app.readings.looks import Look, LookAlarm
 from app.storage.database import open_database, transaction

@@ -34,15 +34,22 @@ class LogView:
 
 
 @strawberry.type(
-    description="A notary broke its promise: this node believes nothing of it any more."
+    description="A notary broke its promise, or its log is not proven: this node believes nothing of it."
 )
 class NotaryDistrust:
-    """What shows it; kept for ever."""
+    """What shows it; kept for ever, and of a log that is not proven until it is."""
 
     at: datetime = strawberry.field(description="When this node found it.")
-    why: str = strawberry.field(description="A code: `forked`, `rolled-back` or `spent-twice`.")
-    note: str = strawberry.field(description="The signed checkpoint that was accepted.")
-    evidence: str = strawberry.field(description="What cannot be true beside it.")
+    why: str = strawberry.field(
+        description="A code: `forked`, `rolled-back` or `spent-twice`; "
+        "`unproven` or `other-log` until the notary's log is proven."
+    )
+    note: str = strawberry.field(
+        description="The signed checkpoint that was accepted; empty where none was."
+    )
+    evidence: str = strawberry.field(
+        description="What cannot be true, or is not proven, beside it; empty where nothing was shown."
+    )
 
 
 @strawberry.type(description="Who fixes the order of transactions.")

@@ -18,8 +18,10 @@ from app.graphql.schema.moment import Cell, Row, content_of, sql
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
+from app.readings.alarm_statements import seen_by
+from app.readings.alarms import Alarm
 from app.readings.bundles import Line, NothingToProve
-from app.readings.chains import Alarm, Mark
+from app.readings.chains import Mark
 from app.readings.tables import (
     LookAlarmRow,
     LookItemRow,
@@ -77,7 +79,7 @@ ALARMS = Listing(
     ),
     key=(_A.c.number,),
     order=(_A.c.number,),
-    visible={Reach.OWN: _A.c.patient == bindparam("viewer_person")},
+    visible={Reach.OWN: seen_by(bindparam("viewer_person"))},
 )
 READINGS = Listing(
     name="reading log",

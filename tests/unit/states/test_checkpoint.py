@@ -17,9 +17,10 @@ from states.checkpoint import (
     advance,
     open_checkpoint,
     parse_decimal,
+    signed_elsewhere,
 )
 from states.crypto.ed25519 import Ed25519Signer
-from states.crypto.merkle import EMPTY_ROOT, consistency_path, leaf_hash, root_of
+from states.crypto.merkle import EMPTY_ROOT, leaf_hash, prefix_root, prefix_spans, root_of
 from states.errors import InvalidProof, InvalidSignature, MalformedBytes
 from states.note import COSIGNATURE, ED25519, Cosigner, NoteKey, NoteSigner, parse_note, sign_note
 
@@ -54,6 +55,10 @@ def seen(size: int, leaves: list[bytes] = LEAVES, at: int = AT) -> VerifiedCheck
     return KEYS.open(signed(checkpoint(size, leaves), at))
 
 
+def hashes_to(leaves: list[bytes], old: int) -> list[bytes]:
+    return [root_of(leaves[a:b]) for a, b in prefix_spans(old, len(leaves))]
+
+
 @needs_tessera
 def test_the_checkpoints_of_a_foreign_log_open_and_are_consistent() -> None:
     log = msgspec.json.decode((TESSERA / "KEY-AND-LEAVES.json").read_bytes(), type=TesseraLog)
@@ -66,7 +71,7 @@ def test_the_checkpoints_of_a_foreign_log_open_and_are_consistent() -> None:
         assert open_checkpoint(note, keys.log_key) == expected
         opened = keys.open(note)
         assert opened == VerifiedCheckpoint(expected, None, note)
-        path = consistency_path(leaves[:size], size - 1) if size > 1 else []
+        path = hashes_to(leaves[:size], size - 1) if size > 1 else []
         known = advance(known, opened, path)
         assert known == opened
 
@@ -203,13 +208,12 @@ def test_the_first_checkpoint_is_believed() -> None:
 
 def test_a_log_that_grows_is_followed() -> None:
     for old in range(1, 40):
-        path = consistency_path(LEAVES, old)
-        assert advance(seen(old), seen(40), path) == seen(40)
+        assert advance(seen(old), seen(40), hashes_to(LEAVES, old)) == seen(40)
     assert advance(seen(0), seen(40), []) == seen(40)
 
 
 def test_an_older_checkpoint_that_fits_changes_nothing() -> None:
-    assert advance(seen(40), seen(7), consistency_path(LEAVES, 7)) == seen(40)
+    assert advance(seen(40), seen(7), hashes_to(LEAVES, 7)) == seen(40)
     assert advance(seen(40), seen(0), []) == seen(40)
 
 
@@ -222,7 +226,7 @@ def test_one_size_with_two_roots_is_a_proven_fork_with_both_notes() -> None:
     with pytest.raises(ForkedLog) as caught:
         advance(seen(7), seen(7, FORK), [])
     fork = caught.value
-    assert fork.proven
+    assert fork.hashes == ()
     assert (fork.origin, fork.known, fork.offered) == (
         "notary.example",
         signed(checkpoint(7)),
@@ -231,31 +235,55 @@ def test_one_size_with_two_roots_is_a_proven_fork_with_both_notes() -> None:
     assert KEYS.open(fork.known).checkpoint.root != KEYS.open(fork.offered).checkpoint.root
 
 
-def test_a_larger_tree_that_does_not_begin_with_the_known_one_is_a_fork() -> None:
-    for offered, path in [
-        (seen(40, FORK), consistency_path(FORK, 7)),
-        (seen(40, FORK), consistency_path(LEAVES, 7)),
-        (seen(40), []),
-        (seen(40), consistency_path(LEAVES, 7)[:-1]),
-        (seen(40), consistency_path(LEAVES, 8)),
-    ]:
+@pytest.mark.parametrize("old", [1, 7, 8, 32, 39])
+def test_two_trees_of_which_none_begins_with_the_other_are_a_fork_that_the_hashes_prove(
+    old: int,
+) -> None:
+    hashes = hashes_to(FORK, old)
+    for known, offered in [(seen(old), seen(40, FORK)), (seen(40, FORK), seen(old))]:
         with pytest.raises(ForkedLog) as caught:
-            advance(seen(7), offered, path)
-        assert not caught.value.proven
-        assert caught.value.offered == offered.note
-    with pytest.raises(ForkedLog):
+            advance(known, offered, hashes)
+        fork = caught.value
+        assert (fork.known, fork.offered) == (known.note, offered.note)
+        larger = seen(40, FORK).checkpoint.root
+        assert prefix_root(old, 40, fork.hashes, larger) != seen(old).checkpoint.root
+
+
+def test_what_hashes_do_not_lead_to_convicts_nobody() -> None:
+    for hashes in (
+        [],
+        hashes_to(LEAVES, 7)[:-1],
+        hashes_to(LEAVES, 8),
+        hashes_to(FORK, 7),
+        [bytes(32), *hashes_to(LEAVES, 7)[1:]],
+        [b"short", *hashes_to(LEAVES, 7)[1:]],
+    ):
+        for known, offered in [(seen(7), seen(40)), (seen(40), seen(7))]:
+            with pytest.raises(InvalidProof):
+                advance(known, offered, hashes)
+    with pytest.raises(InvalidProof):
         advance(seen(0), seen(7), [bytes(32)])
 
 
-def test_a_smaller_tree_that_is_no_beginning_is_a_roll_back() -> None:
-    for offered, path in [
-        (seen(7, FORK), consistency_path(FORK, 7)),
-        (seen(7), []),
-        (seen(0), [bytes(32)]),
+def test_a_log_that_was_smaller_later_is_rolled_back_by_its_own_word() -> None:
+    for known, offered in [
+        (seen(40), seen(7, at=AT + 1)),
+        (seen(7, at=AT + 1), seen(40)),
+        (seen(40), seen(0, at=AT + 1)),
     ]:
         with pytest.raises(RolledBack) as caught:
-            advance(seen(40), offered, path)
-        assert (caught.value.known, caught.value.offered) == (seen(40).note, offered.note)
+            advance(known, offered, hashes_to(LEAVES, offered.checkpoint.size))
+        assert (caught.value.known, caught.value.offered) == (known.note, offered.note)
+
+
+def test_a_key_that_signs_another_log_is_told_from_a_stranger() -> None:
+    other = "other.example"
+    text = Checkpoint(other, 7, root_of(LEAVES[:7])).text
+    by_it = sign_note(text, [NoteSigner(other, Ed25519Signer(bytes(32)))]).render()
+    by_another = sign_note(text, [NoteSigner(other, CLOCKED)]).render()
+    assert signed_elsewhere(by_it, LOG.key) == other
+    assert signed_elsewhere(by_another, LOG.key) is None
+    assert signed_elsewhere(seen(7).note, LOG.key) is None
 
 
 def test_a_checkpoint_of_another_log_is_not_compared() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from app.gate import Opened
+from app.readings.alarms import Alarm, Reported
 from app.storage.database import transaction
 from app.storage.flow_store import SqliteFlowStore
 from states.state import TransactionId
@@ -88,3 +89,15 @@ def test_lines_that_contradict_are_both_shown_each_by_its_own_id(world: GraphVil
     kinds = at(world.ask(ADA_HERSELF, ALARMS), "lookAlarms", "nodes")
     assert isinstance(kinds, list)
     assert {each["kind"] for each in kinds} == {"CONTRADICTED", "FORKED"}
+
+
+def test_an_alarm_about_a_whole_organisation_is_shown_to_whoever_has_to_do_with_it(
+    world: GraphVillage,
+) -> None:
+    agent = world.village.nodes["Agent"]
+    with transaction(agent.db) as db:
+        for name in ("Riverside", "Northside"):
+            Reported(db, 1, world.village.party(name)).leave_out()
+        Reported(db, 1, world.village.party("Riverside")).alarm(Alarm.FORGED, b"")
+    alarms = at(world.ask(ADA_HERSELF, ALARMS), "lookAlarms", "nodes")
+    assert alarms == [{"kind": "LEFT_OUT", "first": 0, "last": 1}]

@@ -2,7 +2,7 @@
 
 from app.keystore.keys import NodeKey
 from app.keystore.signers import HandleSigner
-from app.readings.chains import Alarm
+from app.readings.alarms import Alarm
 from flows.subjects.reading import ToldHead, ToldReading
 from states.reading import DailyHead, Restored, sign_head
 from tests.contracts.cast import seeded

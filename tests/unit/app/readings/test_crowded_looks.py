@@ -4,7 +4,8 @@ from collections import Counter
 
 from app.keystore.keys import NodeKey
 from app.keystore.signers import HandleSigner
-from app.readings.chains import ALARMS_MAX, CONFLICTS_MAX, Alarm, Mark
+from app.readings.alarms import ALARMS_MAX, CONFLICTS_MAX, Alarm
+from app.readings.chains import Mark
 from app.storage.database import transaction
 from flows.subjects.reading import BATCH_MAX, ToldHead, ToldReading
 from states.crypto.hashes import HASH_SIZE

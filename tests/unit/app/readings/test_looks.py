@@ -13,14 +13,8 @@ from app.keystore.keys import NodeKey
 from app.keystore.memory import SeededEntropy, memory_key_store
 from app.keystore.ring import KeyRing
 from app.keystore.signers import HandleSigner
-from app.readings.chains import (
-    ALARMS_MAX,
-    CONFLICTS_MAX,
-    EPOCHS_MAX,
-    Alarm,
-    Mark,
-    ReportedChain,
-)
+from app.readings.alarms import ALARMS_MAX, CONFLICTS_MAX, Alarm
+from app.readings.chains import EPOCHS_MAX, Mark, ReportedChain
 from app.readings.log import ChainOf, Reading, ReadingLog
 from app.readings.looks import Look, Looks
 from app.readings.reports import ReadingReports
@@ -107,7 +101,7 @@ class Network:
         self.clock = Clock()
         history = ParametersHistory([(PARAMETERS_ID, PARAMETERS)])
         self.keys = memory_key_store(b"riverside")
-        self.members = {RIVERSIDE: member(self.keys)}
+        self.members = {RIVERSIDE: member(self.keys), AGENT: member(self.keys, AGENT, "agent")}
         self.log = ReadingLog(RIVERSIDE, self.keys, SeededEntropy(b"log"))
         self.looks = Looks(AGENT, self, history)
         self.reports = ReadingReports(self.log, self.keys, history, self.looks.keep_own)
@@ -169,9 +163,9 @@ class Network:
         return [k for (k,) in self.there.execute("SELECT kind FROM look_alarm ORDER BY number")]
 
 
-def member(keys: KeyRing) -> Member:
+def member(keys: KeyRing, party: Party = RIVERSIDE, kind: str = "hospital") -> Member:
     log = (ReadingLogKey(keys.public(NodeKey.READING_LOG).raw, 0, 1 << 60),)
-    return Member(NETWORK, RIVERSIDE, "Riverside", "hospital", (), bytes(32), bytes(32), log, (), 1, True)  # noqa: FBT003  # fmt: skip
+    return Member(NETWORK, party, "A house", kind, (), bytes(32), bytes(32), log, (), 1, True)  # type: ignore[arg-type]  # noqa: FBT003  # fmt: skip
 
 
 def database() -> Connection:
@@ -576,7 +570,7 @@ def test_restores_without_end_are_not_believed() -> None:
     network.tell(*claims)
     (chains,) = network.there.execute("SELECT count(*) FROM look_chain").fetchone()
     (logs,) = network.there.execute("SELECT count(*) FROM look_log").fetchone()
-    assert (chains, logs) == (EPOCHS_MAX, EPOCHS_MAX)
+    assert (chains, logs) == (EPOCHS_MAX, EPOCHS_MAX + 2), "of the last two no chain is known"
     assert marks(network) == {None: 1, Mark.LOST: EPOCHS_MAX - 1, Mark.CONTRADICTED: 2}
 
 
