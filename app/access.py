@@ -25,6 +25,7 @@ class GateRule(StrEnum):
     ROLE = "this role has no access on this path"
     STAFF = "the person is not, or not any more, in the staff directory"
     SAME_PERSON = "the disclosure is for another person"
+    SAME_ROLE = "the disclosure is for this person in another role"
     SAME_PURPOSE = "the declared purpose is not the one that was disclosed for"
     HELD = "no such disclosure, or no such item of it, is held here as recipient"
     RELEASED = "the custodian has not released the key of the item"
@@ -63,8 +64,8 @@ WORDS = {
     GateRule.FETCHED: "It is being fetched from its custodian. Try again soon.",
     GateRule.GENUINE: "What the custodian gave does not open, or is not what it published. Ask the custodian.",
 }
-"""Refusals that may be named: only after SAME_PERSON, SAME_PURPOSE and HELD, so only to a party of the consent; or
-after HERS, to the patient whose record it is."""
+"""Refusals that may be named: only after SAME_PERSON, SAME_ROLE, SAME_PURPOSE and HELD, so only to a party of the
+consent; or after HERS, to the patient whose record it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class Staff:
 class DisclosedItem:
     """An item of a disclosure, as its recipient's vault has it. Times are ms.
 
+    `role`: that of the person when the custodian decided, by the patient's consents and denials for that role.
     `confirmed`: no restore made this node forget what the custodian has withdrawn, or that has said it again.
     `consent_ended`: consumed, or closed by a signed withdrawal. `lives_at`: the newest time at which the notary said
     that the consent lived (the disclosure's receipt says so, too), but none later than when that was heard here; None
@@ -114,6 +116,7 @@ class DisclosedItem:
 
     recipient: Party
     person: bytes
+    role: str
     purpose: Purpose
     released: bool
     withdrawn: bool
@@ -195,6 +198,7 @@ def judge_disclosed(
         assert item is not None, "required above"
         assert staff is not None, "required above"
         yield GateRule.SAME_PERSON, item.person == staff.person
+        yield GateRule.SAME_ROLE, item.role == staff.role
         yield GateRule.SAME_PURPOSE, item.purpose == purpose
         yield GateRule.RELEASED, item.released
         yield GateRule.NOT_WITHDRAWN, not item.withdrawn

@@ -42,6 +42,7 @@ _DISCLOSED = sql(
         _D.c.recipient,
         _D.c.agent,
         _D.c.person,
+        _D.c.role,
         _D.c.purpose,
         _D.c.read_until,
         _D.c.at,
@@ -177,12 +178,14 @@ def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | No
     row = db.execute(_DISCLOSED, {"tx": tx, "item": item}).fetchone()
     if row is None:
         return None
-    custodian, recipient, agent, person, purpose, read_until, at, since, unconfirmed = row[:9]
-    consumed, closed, ends, stated_at, heard, live = row[9:15]
-    wrapped, epoch, withdrawn, superseded = row[19:]
+    custodian, recipient, agent, person, role, purpose, read_until, at, since, unconfirmed = row[
+        :10
+    ]
+    consumed, closed, ends, stated_at, heard, live = row[10:16]
+    wrapped, epoch, withdrawn, superseded = row[20:]
     source = None
-    if row[15] is not None:
-        source = SealedSource(*_sealed(*row[15:19]), wrapped or b"", epoch or 0, superseded)
+    if row[16] is not None:
+        source = SealedSource(*_sealed(*row[16:20]), wrapped or b"", epoch or 0, superseded)
     # From when it came, at the latest: a clock that is behind would make a notary's word last longer.
     lives_at = min(at, since)
     if stated_at is not None:
@@ -190,6 +193,7 @@ def disclosed_facts(db: Connection, tx: bytes, item: int) -> DisclosedFacts | No
     about = DisclosedItem(
         recipient=Party(recipient),
         person=person,
+        role=role,
         purpose=purpose,
         released=wrapped is not None,
         withdrawn=withdrawn is not None,

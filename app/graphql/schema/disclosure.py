@@ -71,6 +71,7 @@ _CONFIRMED = not_(exists().where(_U.c.custodian == _D.c.custodian))
 _ADDRESSED = and_(
     _D.c.recipient == _ME,
     _D.c.person == bindparam("viewer_bytes"),
+    _D.c.role == bindparam("viewer_role"),
     _D.c.released > 0,
     _D.c.read_until > _NOW,
     _CONSENT_LIVES,

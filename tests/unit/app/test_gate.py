@@ -84,6 +84,10 @@ def _other_person(asked: Asked) -> None:
     asked.world.change("UPDATE disclosure SET person = ?", OTHER_PERSON)
 
 
+def _other_role(asked: Asked) -> None:
+    asked.world.change("UPDATE practitioner SET role = 'researcher' WHERE person = ?", DR_REED)
+
+
 def _other_purpose(asked: Asked) -> None:
     asked.purpose = "HRESCH"
 
@@ -161,6 +165,7 @@ DISCLOSED_BREAKS: tuple[tuple[GateRule, Break], ...] = (
     (GateRule.HELD, _no_item),
     (GateRule.HELD, _not_recipient),
     (GateRule.SAME_PERSON, _other_person),
+    (GateRule.SAME_ROLE, _other_role),
     (GateRule.SAME_PURPOSE, _other_purpose),
     (GateRule.RELEASED, _no_key),
     (GateRule.NOT_WITHDRAWN, _withdrawn),
