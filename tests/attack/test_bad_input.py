@@ -303,7 +303,7 @@ def with_notary_clock(off: int) -> tuple[Village, OtherClock]:
     enrol(village, "Mercy", "MRN 4711")
     founding, clock = village.founding, OtherClock(village, off)
     signer = founding.log_signer
-    provider = MemoryProvider(signer, village.clock.now)
+    provider = MemoryProvider(signer, clock())
     service = NotaryService(founding.checker(), provider, signer, clock)
     village.services[village.notary.party] = service
     return village, clock
