@@ -6,7 +6,6 @@ from sqlite3 import Connection
 from app.assembly import Assembly
 from app.gate import Opened
 from flows.notary_change import ChangeNotary, Moved
-from flows.reading_recall import RegainReadings
 from flows.recovery import Recover
 from flows.store import FlowRow, JournalRow, Status
 from flows.subjects.confirmation import ConfirmDisclosures
@@ -161,7 +160,6 @@ class WholeStory:
         held = agent.db.execute("SELECT count(*) FROM ledger_tx WHERE tx = ?", (lost.tx,))
         assert held.fetchone() == (1,), "the agent fetched what the amendment rests on"
         village.run("Agent", Recover(village.party("Mercy"), 0))
-        village.run("Agent", RegainReadings(village.party("Riverside")))
 
     def _restored_custodian(self) -> None:
         """A laboratory loses a publication with its keys: the agent has both."""
