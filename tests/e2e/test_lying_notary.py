@@ -15,8 +15,8 @@ from app.node import MemberNode
 from app.node_folder import clock
 from app.notary_node import NotaryNode
 from notaries.log import ServedLog
-from tests.e2e.houses import free_port
-from tests.e2e.test_full_disk import opening, until
+from tests.e2e.in_process import living, opening, until
+from tests.ports import free_port
 from tests.unit.notaries.lying_log import LyingStore, entry
 
 
@@ -28,16 +28,11 @@ async def read_the_log(network: DemoNetwork, spends: list[int]) -> MemberNode:
     store = LyingStore([entry(n, START, spent) for n, spent in enumerate(spends)], signer)
     notary._log = ServedLog(store.provider)
     notary.provider.head = store.provider.head  # type: ignore[method-assign]
-    for node in (notary, mercy):
-        await node.start()
-    try:
+    async with living(notary, mercy):
         await until(lambda: mercy.transport.is_up(notary.me), "a link to the notary")
         await mercy._watch_logs()
         await mercy._audit_logs()
         await mercy._audit_logs()
-    finally:
-        for node in (mercy, notary):
-            await node.stop()
     return mercy
 
 
