@@ -8,8 +8,6 @@ import pytest
 from app.assembly import Assembly
 from flows.subjects.blob import Keys, NotReleased
 from flows.subjects.consent import RevokeConsent
-from flows.turn import Question
-from states.notarisation import ANSWER, Answer
 from tests.attack.test_requests import Recipient
 from tests.simulation.restoring import greet
 from tests.simulation.test_story import disclosed, granted
@@ -33,19 +31,6 @@ def set_back(village: Village, name: str, ms: int) -> Assembly:
     village.nodes[name] = village._by_party[node.me] = node
     greet(village, name)
     return node
-
-
-def count_questions(village: Village, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which each kind of question to the notary is added from here on."""
-    asked: list[str] = []
-    ask = village._ask
-
-    def counting(node: Assembly, question: Question) -> None:
-        asked.append(question.kind)
-        ask(node, question)
-
-    monkeypatch.setattr(village, "_ask", counting)
-    return asked
 
 
 @pytest.mark.parametrize("behind", BEHIND_MS)
@@ -74,18 +59,18 @@ def test_an_old_receipt_releases_nothing_whatever_the_custodians_clock_shows(
 
 @pytest.mark.parametrize("behind", BEHIND_MS)
 def test_a_receipt_that_comes_at_once_needs_no_further_word_of_the_notary(
-    village: Village, monkeypatch: pytest.MonkeyPatch, behind: int
+    village: Village, behind: int
 ) -> None:
     consent = granted(village)
     village.clock.now += WELL_BEGUN_MS
     set_back(village, "Mercy", behind)
-    asked = count_questions(village, monkeypatch)
+    village.asked.clear()
     assert disclosed(village, consent).outcome == "disclosed"
-    assert asked == ["notarise"]
+    assert village.asked == ["notarise"]
 
 
 def test_a_word_of_the_notary_that_was_long_on_its_way_is_asked_for_again(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     recipient = Recipient(village)
     asked = recipient.asks()
@@ -93,20 +78,13 @@ def test_a_word_of_the_notary_that_was_long_on_its_way_is_asked_for_again(
     _, part = recipient.is_offered(session)
     signatures = recipient.holds(asked, part)
     grace = village.parameters.limits.release_grace_ms
-    late: list[tuple[Assembly, Question, Answer]] = []
-
-    def keep(node: Assembly, question: Question) -> None:
-        notary, data = node.question(question.kind, question.row)
-        (answer,) = village.services[notary].answer_all([data])
-        late.append((node, question, ANSWER.decode(answer)))
 
     def tell() -> str:
-        node, question, answer = late.pop()
-        node.engine.notary_answered(question, answer)
+        told = village.tell()
         village.settle()
-        return question.kind
+        return told.question.kind
 
-    monkeypatch.setattr(village, "_ask", keep)
+    village.answers_are_held = True
     recipient.say(recipient.mercy, session, signatures)
     village.clock.now += grace + 1
     assert tell() == "notarise"
@@ -115,7 +93,7 @@ def test_a_word_of_the_notary_that_was_long_on_its_way_is_asked_for_again(
     village.clock.now += grace
     assert tell() == "liveness", "what had been asked for eleven seconds ago says nothing of now"
     assert isinstance(recipient.heard_of(session, Keys | NotReleased)[0], Keys)  # type: ignore[arg-type]  # a union
-    assert late == []
+    assert village.held == []
 
 
 def test_a_clock_that_was_set_back_meanwhile_measures_nothing(village: Village) -> None:

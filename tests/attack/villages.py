@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import Connection
 
-from app.assembly import Assembly, Surroundings
 from app.storage.database import open_database
 from notaries.log import LogSigner
 from notaries.request import RequestChecker
@@ -65,21 +65,5 @@ class VillageOnDisk(Village):
             self.heard, self.founding.checker(notary), self._provider, signer, self.clock
         )
 
-    def _assemble(self, name: str, resident: Resident, *, double_run: bool) -> Assembly:
-        return Assembly(
-            Surroundings(
-                me=resident.party,
-                db=open_database(
-                    ":memory:" if self._only_notary else self.folder(name) / "node.db"
-                ),
-                keys=resident.keys,
-                blobs=self.blobs[name],
-                parameters=self.history,
-                directory=self.directory,
-                party_of=self.founding.party_of,
-                notary=self.notary.party,
-                clock=self.clock,
-                entropy=self.entropy,
-                double_run=double_run,
-            )
-        )
+    def _database(self, name: str) -> Connection:
+        return open_database(":memory:" if self._only_notary else self.folder(name) / "node.db")

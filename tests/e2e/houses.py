@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,17 +19,12 @@ from app.cli.api import Api
 from app.cli.application import main
 from app.demo.network import DEMO_PASSPHRASE, DemoNetwork, DemoNode, make_network
 from app.node_folder import clock
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0  # wall time, on a machine that may be busy with other tests
 STOP_SECONDS = 15.0
 PASSWORD = "a password for one test"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Processes:

@@ -19,8 +19,8 @@ from app.notary_node import NotaryNode
 from app.operations.restore import restore
 from notaries.log import ServedLog
 from notaries.memory import MemoryProvider
-from tests.e2e.houses import free_port
-from tests.e2e.test_full_disk import opening, until
+from tests.e2e.in_process import living, opening, until
+from tests.ports import free_port
 from tests.unit.app.operations.test_backup import _back_up, _node
 from tests.unit.notaries.lying_log import LyingStore, entry
 
@@ -42,17 +42,12 @@ async def read_the_log(
     store = LyingStore([entry(n, START, spent) for n, spent in enumerate(spends)], signer)
     notary._log = ServedLog(store.provider)
     notary.provider.head = store.provider.head  # type: ignore[method-assign]
-    for node in (notary, mercy):
-        await node.start()
-    try:
+    async with living(notary, mercy):
         await until(lambda: mercy.transport.is_up(notary.me), "a link to the notary")
         await mercy._watch_logs()
         await mercy._audit_logs()
         await mercy._audit_logs()
         await then(notary, mercy, store)
-    finally:
-        for node in (mercy, notary):
-            await node.stop()
     return mercy
 
 

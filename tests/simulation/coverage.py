@@ -20,7 +20,7 @@ NAMES = frozenset(
 
 CONVERSATIONS: dict[str, tuple[str, ...]] = {
     "enrol-patient/1": ("INIT", "DATA", "END", "ERROR"),
-    "request-disclosure/1": ("INIT", "DATA", "END"),
+    "request-disclosure/1": ("INIT", "DATA", "END", "LETTER"),
     "transfer-custody/1": ("INIT", "DATA", "END", "ERROR"),
     "find-practitioner/1": ("INIT", "DATA", "END", "ERROR"),
     "recover/1": ("INIT", "DATA", "END", "LETTER"),
@@ -53,6 +53,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "restrict/1": ("notarise",),
     "lift-restriction/1": ("notarise",),
     "make-disclosure/1": ("notarise", "liveness"),
+    "request-disclosure/1": ("status",),
     "transfer-custody/1": ("notarise",),
     "confirm-consents/1": ("liveness",),
 }
@@ -91,8 +92,9 @@ NOT_ASSERTED = {
     "regain-readings/1": "an agent must have been told more about nobody known to it than it keeps: test_crowded_agent",
     "confirm-disclosures/1": "a recipient that holds disclosures must have been restored: test_confirmation",
     "take-custody/1": "it asks and delivers by itself only where the old custodian's receipt does not come in time",
-    "status of request-disclosure/1": "only where a receipt was held up until its window had closed: in few seeds",
-    "LETTER of request-disclosure/1": "it delivers by itself only where it learns by a status that it is notarised",
+    "status of take-custody/1, make-disclosure/1, transfer-custody/1": "only where no receipt comes within its window",
+    "LETTER of transfer-custody/1": "most transfers come to their end only when all is healed",
+    "ERROR of fetch-own/1, obtain-keys/1": "whoever takes one writes so little that few die within it",
     "INIT and DATA of take-delivery/1": "what a delivery rests on is lacking only after a restore",
     "INIT and DATA of flows that write letters": "publishing, consenting and restricting open no session",
     "REJECT of a conversation": "it follows only on an INIT that was taken before its sender was restored, or on an"

@@ -7,7 +7,7 @@ from random import Random
 
 
 class Fault(StrEnum):
-    """What can go wrong. The first five befall messages, the next five nodes, the last five a notary."""
+    """What can go wrong. The first five befall messages, the next five nodes, the last six a notary."""
 
     LOST = "lost"
     TWICE = "twice"
@@ -22,6 +22,7 @@ class Fault(StrEnum):
     RESTORED = "restored"
 
     UNASKED = "question lost"
+    ASKED_TWICE = "question twice"  # in one batch
     UNTOLD = "answer lost"
     TOLD_LATE = "answer late"
     NOTARY_KILLED = "notary killed"
@@ -42,6 +43,7 @@ ON_NODES = (
 )
 ON_QUESTIONS = (
     Fault.UNASKED,
+    Fault.ASKED_TWICE,
     Fault.UNTOLD,
     Fault.TOLD_LATE,
     Fault.NOTARY_KILLED,
@@ -60,6 +62,7 @@ _USUAL = {
     Fault.DISK_FULL: 0.06,
     Fault.RESTORED: 0.012,
     Fault.UNASKED: 0.3,
+    Fault.ASKED_TWICE: 0.3,
     Fault.UNTOLD: 0.3,
     Fault.TOLD_LATE: 0.3,
     Fault.NOTARY_KILLED: 0.25,

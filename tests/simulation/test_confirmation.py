@@ -122,13 +122,13 @@ def test_what_was_withdrawn_stays_so_though_the_patient_has_opened_it_again(
 
 
 def test_a_withdrawal_of_consent_that_only_the_custodian_still_knows_of_closes_again(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """The notary is away, so there is no transaction that would come back: only what was heeded."""
     consent = granted(village)
     tx = made(village, consent)
     image = image_of(village, "Riverside")
-    monkeypatch.setattr(village, "_ask", lambda _node, _question: None)
+    village.notary_is_away = True
     village.run("Agent", RevokeConsent(consent))
     assert decided(village, tx) is GateRule.CONSENT_LIVES
     restored(village, "Riverside", image)
@@ -139,12 +139,12 @@ def test_a_withdrawal_of_consent_that_only_the_custodian_still_knows_of_closes_a
 
 
 def test_a_withdrawal_of_consent_that_both_have_forgotten_comes_again_from_the_agent(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     consent = granted(village)
     tx = made(village, consent)
     images = {name: image_of(village, name) for name in ("Riverside", "Mercy")}
-    monkeypatch.setattr(village, "_ask", lambda _node, _question: None)
+    village.notary_is_away = True
     village.run("Agent", RevokeConsent(consent))
     for name, image in images.items():
         restored(village, name, image)

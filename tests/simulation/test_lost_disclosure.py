@@ -38,20 +38,19 @@ def test_what_the_custodian_has_lost_is_closed(village: Village) -> None:
 
 
 def test_what_the_custodian_only_holds_is_not_lost(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """Both have signed it, and the notary is away: what is recorded after the recipient has asked opens."""
     consent = granted(village)
-    with monkeypatch.context() as patch:
-        patch.setattr(village, "_ask", lambda _node, _question: None)
-        village.nodes["Riverside"].engine.start(RequestDisclosure(consent, REED, "TREAT", ()))
-        village.settle()
-        restored(village, "Riverside", image_of(village, "Riverside"))
-        greet(village, "Riverside")
-        village.settle()
-        assert confirmations(village) == [(Status.DONE, "")]
-        held = village.nodes["Mercy"].db.execute("SELECT count(*) FROM ledger_tx WHERE status = 0")
-        assert held.fetchone() == (1,)
+    village.notary_is_away = True
+    village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
+    restored(village, "Riverside", image_of(village, "Riverside"))
+    greet(village, "Riverside")
+    village.settle()
+    assert confirmations(village) == [(Status.DONE, "")]
+    held = village.nodes["Mercy"].db.execute("SELECT count(*) FROM ledger_tx WHERE status = 0")
+    assert held.fetchone() == (1,)
+    village.notary_is_away = False
     village.pass_time(WAIT_MS << TRIES)
     items = village.nodes["Riverside"].db.execute("SELECT withdrawn_at FROM disclosure_item")
     assert items.fetchall() == [(None,)]

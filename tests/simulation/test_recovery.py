@@ -12,10 +12,9 @@ from flows.store import Status
 from flows.subjects.consent import GrantConsent, RevokeConsent
 from flows.subjects.disclosure import RequestDisclosure
 from flows.subjects.statement import Stated
-from flows.turn import Question
 from states.encoding import encode
 from states.groups import Group
-from states.notarisation import ANSWER, Answer, Committed
+from states.notarisation import Committed
 from states.state import StateRef, TransactionId
 from states.subjects.terms import Exceptions, Terms
 from states.tearoff import open_tearoff
@@ -199,30 +198,23 @@ def test_one_bringer_puts_no_more_aside_than_the_limit(
 
 
 def test_a_recipient_that_forgot_what_it_signed_is_brought_it_though_no_key_is_released(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """It recovers while the notary's answer is on its way to the custodian, and the consent ends before it comes."""
     consent = granted(village)
     image = image_of(village, "Riverside")
-    answers: list[tuple[Question, Answer]] = []
-
-    def late(node: Assembly, question: Question) -> None:
-        notary, data = node.question(question.kind, question.row)
-        (answer,) = village.services[notary].answer_all([data])
-        answers.append((question, ANSWER.decode(answer)))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(village, "_ask", late)
-        village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
-    ((question, answer),) = answers
-    assert isinstance(answer, Committed)
+    village.answers_are_held = True
+    village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
+    village.answers_are_held = False
+    (told,) = village.held
+    assert isinstance(told.answer, Committed)
     riverside = put_back(village, "Riverside", image, ("Mercy", "Agent"))
     greet(village, "Riverside")
     village.settle()
     assert recoveries(riverside) == [(Status.DONE, "")] * 2
     village.run("Agent", RevokeConsent(consent))
     mercy = village.nodes["Mercy"]
-    mercy.engine.notary_answered(question, answer)
+    mercy.engine.notary_answered(told.question, told.answer)
     village.settle()
     assert mercy.db.execute("SELECT released FROM disclosure").fetchall() == [(-1,)]
     (made,) = mercy.db.execute("SELECT tx FROM disclosure").fetchone()

@@ -142,17 +142,14 @@ def test_it_discloses_nothing_that_was_closed(village: Village) -> None:
 
 
 def test_it_releases_no_key_of_what_it_was_about_to_disclose(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """In its image the disclosure waits for the notary; the patient closed it since."""
     consent = granted(village)
-    with monkeypatch.context() as patch:
-        patch.setattr(village, "_ask", lambda _node, _question: None)
-        flow = village.nodes["Riverside"].engine.start(
-            RequestDisclosure(consent, REED, "TREAT", ())
-        )
-        village.settle()
-        image = image_of(village, "Mercy")
+    village.notary_is_away = True
+    flow = village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
+    image = image_of(village, "Mercy")
+    village.notary_is_away = False
     close(village, "laboratory")
     put_back_alone(village, "Mercy", image)
     connect(village, "Mercy", "Riverside")

@@ -6,6 +6,8 @@ the dice are the village's. The simulator adds faults; other tests use it as it 
 
 from collections.abc import Callable
 from random import Random
+from sqlite3 import Connection
+from typing import NamedTuple
 
 from app.assembly import Assembly, Surroundings
 from app.blobs.memory import MemoryBlobStore
@@ -25,7 +27,7 @@ from states.crypto.ed25519 import Ed25519Signer
 from states.crypto.keys import Key
 from states.encoding import encode
 from states.identity import Party
-from states.notarisation import ANSWER
+from states.notarisation import ANSWER, Answer
 from states.parameters import (
     IdentityKey,
     Limits,
@@ -158,6 +160,14 @@ class Founding:
         return self._by_key.get(key)
 
 
+class Told(NamedTuple):
+    """What the notary answered to a question of a node."""
+
+    node: Assembly
+    question: Question
+    answer: Answer
+
+
 class Village:
     """All residents, their notary, and the connections between them."""
 
@@ -184,6 +194,13 @@ class Village:
         self._by_party = {node.me: node for node in self.nodes.values()}
         self.unacknowledged: set[str] = set()
         """Names of those to whom the wire loses what acknowledges their envelopes."""
+        self.notary_is_away = False
+        """Whether what is asked of the notaries reaches nobody."""
+        self.asked: list[str] = []
+        """The kinds of the questions that have reached a notary, in order."""
+        self.answers_are_held = False
+        """Whether the notaries' answers stay on their way, in `held`, until a test lets them `tell`."""
+        self.held: list[Told] = []
         self._greet()
 
     def _serve(self, notary: Resident) -> NotaryService:
@@ -195,7 +212,7 @@ class Village:
         return Assembly(
             Surroundings(
                 me=resident.party,
-                db=open_database(":memory:"),
+                db=self._database(name),
                 keys=resident.keys,
                 blobs=self.blobs[name],
                 parameters=self.history,
@@ -207,6 +224,9 @@ class Village:
                 double_run=double_run,
             )
         )
+
+    def _database(self, _name: str) -> Connection:
+        return open_database(":memory:")
 
     def _greet(self) -> None:
         pairs = [(a, b) for a in self.nodes.values() for b in self.nodes.values() if a is not b]
@@ -249,13 +269,22 @@ class Village:
         for peer, upto in result.acknowledgements.items():
             if peer not in lost:
                 self._by_party[peer].engine.acked(node.me, upto)
-        for question in result.questions:
+        for question in () if self.notary_is_away else result.questions:
             self._ask(node, question)
 
     def _ask(self, node: Assembly, question: Question) -> None:
+        self.asked.append(question.kind)
         notary, data = node.question(question.kind, question.row)
         (answer,) = self.services[notary].answer_all([data])
-        node.engine.notary_answered(question, ANSWER.decode(answer))
+        self.held.append(Told(node, question, ANSWER.decode(answer)))
+        if not self.answers_are_held:
+            self.tell()
+
+    def tell(self) -> Told:
+        """Let the answer that was held last arrive, and return it."""
+        told = self.held.pop()
+        told.node.engine.notary_answered(told.question, told.answer)
+        return told
 
     # -- what tests do ---------------------------------------------------------------------------------
 

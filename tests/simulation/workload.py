@@ -12,16 +12,14 @@ from app.blobs.cipher import seal
 from app.storage.database import transaction
 from app.subjects.record import Staged
 from flows.flow import Flow
-from flows.subjects.consent import AmendConsent, GrantConsent, RevokeConsent
+from flows.subjects.consent import RevokeConsent
 from flows.subjects.disclosure import MakeDisclosure, RequestDisclosure
 from flows.subjects.enrolment import FindPractitioner
 from flows.subjects.record import AmendRecord, PublishRecords
-from flows.subjects.restriction import LiftRestriction, Restrict
 from states.identity import PatientId
 from states.state import StateRef, TransactionId
-from states.subjects.codes import Category
 from states.subjects.content import Content
-from states.subjects.terms import Exceptions, Terms
+from states.subjects.terms import Terms
 from tests.simulation.desks import Desks
 from tests.simulation.disk import DiskFull, Killed
 from tests.simulation.node import SimNode
@@ -29,31 +27,19 @@ from tests.simulation.observer import present
 from tests.simulation.openings import Document
 from tests.simulation.passing import Passing
 from tests.simulation.readers import READER, Readers
+from tests.simulation.stating import CATEGORIES, CUSTODIANS, RECIPIENTS, Stating
 from tests.simulation.withholding import Withholding
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PATIENTS = (b"ada-at-her-agent", b"bob-at-her-agent", b"cyd-at-her-agent")
-CATEGORIES: tuple[Category, ...] = ("laboratory", "medication", "note")
-PERMITTED: tuple[list[Category], ...] = (["laboratory", "medication"], ["note"])
-CUSTODIANS = ("Mercy", "Riverside", "Northside")
-RECIPIENTS = ("Riverside", "Mercy")
-DAY = 86_400_000
 ESTRANGED_MS = 90_000
-REED = READER
 
-_LIVE_STATEMENTS = (
-    "SELECT tx, idx, custodian, grantee, patient FROM statement"
-    " WHERE contract = ? AND consumed_seq IS NULL ORDER BY tx"
-)
 _GRANTED = "SELECT tx, idx, consumed_seq IS NULL FROM statement WHERE grantee = ? ORDER BY tx"
 _RECORDS = (
     "SELECT tx, idx, patient FROM record WHERE custodian = ? AND consumed_seq IS NULL"
     " AND key IS NOT NULL ORDER BY tx, idx"
-)
-_ENROLMENTS = (
-    "SELECT local, custodian FROM enrolment WHERE signed IS NOT NULL ORDER BY patient, custodian"
 )
 
 
@@ -72,19 +58,20 @@ class Workload:
         self._passing = Passing(world, self._random, self._launch)
         self._withholding = Withholding(world, self._random, self._launch)
         self.readers = Readers(world, self._launch)
+        self._stating = Stating(world, self._random, self._launch, self._patients, self.readers)
         self.acts: tuple[tuple[int, Callable[[], None]], ...] = (
             (3, self.enrol),
             (4, self.publish),
-            (4, self.grant),
+            (4, self._stating.grant),
             (5, self.ask),
-            (3, self.revoke),
-            (2, self.amend_consent),
-            (3, self.restrict),
-            (1, self.lift),
+            (3, self._stating.revoke),
+            (2, self._stating.amend_consent),
+            (3, self._stating.restrict),
+            (1, self._stating.lift),
             (2, self.amend_record),
             (5, self.transfer),
             (3, self.look_up),
-            (1, self.contest),
+            (1, self._stating.contest),
             (8, self.readers.read),
             (1, self.beat),
             (2, self._withholding.release),
@@ -114,16 +101,19 @@ class Workload:
         acts: list[tuple[float, Callable[[], object]]] = [
             (0.05, self._desks.serve),
             (0.12, partial(self._publish_at, node, patient)),
-            *((at, partial(self._grant, patient, custodian, grantee)) for at in (0.2, 0.4, 0.6)),
+            *(
+                (at, partial(self._stating.grant_to, patient, custodian, grantee))
+                for at in (0.2, 0.4, 0.6)
+            ),
             (0.22, partial(self._publish_at, node, patient)),
             *((0.3 + 0.07 * turn, partial(self._ask_at, reader)) for turn in range(8)),
             *((0.35 + 0.1 * turn, self.look_up) for turn in range(3)),
             *((0.4 + 0.08 * turn, partial(self._transfer_from, node)) for turn in range(6)),
             (0.5, partial(self._amend_at, node)),
             *((at, self._withholding.release) for at in (0.35, 0.45, 0.55, 0.65, 0.75)),
-            (0.55, self.restrict),
-            (0.6, self.amend_consent),
-            *((0.7 + 0.1 * turn, self.lift) for turn in range(3)),
+            (0.55, self._stating.restrict),
+            (0.6, self._stating.amend_consent),
+            *((0.7 + 0.1 * turn, self._stating.lift) for turn in range(3)),
             (0.8, partial(self._amend_at, node)),
             *((0.4 + 0.09 * turn, partial(self.readers.read_at, reader)) for turn in range(7)),
             *((0.3 + 0.2 * turn, partial(self.readers.read_at, node)) for turn in range(3)),
@@ -257,75 +247,6 @@ class Workload:
         )
         return [self._marks[row[0]] for row in rows if row[0] in self._marks]
 
-    # -- what a patient says -----------------------------------------------------------------------------
-
-    def _terms(self, *categories: Category) -> Terms:
-        return Terms("permit", REED, None, ("TREAT",), tuple(sorted(categories)), ())
-
-    def grant(self) -> None:
-        known = self._random.random() < 0.8  # that she is enrolled there
-        enrolled = self._agent.disk.execute(_ENROLMENTS).fetchall() if known else []
-        patient = self._random.choice(self._patients)
-        grantee = self._random.choice(RECIPIENTS)
-        custodian = self._random.choice([each for each in CUSTODIANS if each != grantee])
-        if enrolled:
-            local, party = self._random.choice(enrolled)
-            at = self._world.node_of(party)
-            assert at is not None
-            patient, custodian = bytes.fromhex(local), at.name
-            grantee = self._random.choice([each for each in RECIPIENTS if each != custodian])
-        self._grant(patient, custodian, grantee)
-
-    def _grant(self, patient: bytes, custodian: str, grantee: str) -> None:
-        now = self._agent.clock()
-        categories: list[Category] = self._random.choice(PERMITTED)
-        days = self._random.choice((7 * DAY, 7 * DAY, 120_000))
-        self._launch(
-            self._agent,
-            GrantConsent(
-                patient,
-                self._world.nodes[custodian].me,
-                self._world.nodes[grantee].me,
-                now,
-                now + days,
-                self._terms(*categories),
-                Exceptions((), ()),
-            ),
-        )
-
-    def _statement(self, contract: str) -> tuple[StateRef, str, str, str] | None:
-        rows = self._agent.disk.execute(_LIVE_STATEMENTS, (contract,)).fetchall()
-        if not rows:
-            return None
-        tx, index, custodian, grantee, patient = self._random.choice(rows)
-        return StateRef(TransactionId(tx), index), custodian, grantee, patient
-
-    def amend_consent(self) -> None:
-        found = self._statement("consent/1")
-        if found is not None:
-            now = self._agent.clock()
-            terms = self._terms("laboratory", "note")
-            self._launch(
-                self._agent, AmendConsent(found[0], now + 3 * DAY, terms, Exceptions((), ()))
-            )
-
-    def revoke(self) -> None:
-        found = self._statement("consent/1")
-        if found is not None:
-            self._launch(self._agent, RevokeConsent(found[0]))
-
-    def restrict(self) -> None:
-        patient = self._random.choice(self._patients)
-        custodian = self._world.nodes[self._random.choice(CUSTODIANS)]
-        category = self._random.choice(CATEGORIES)
-        terms = Terms("deny", None, None, (), (category,), ())
-        self._launch(self._agent, Restrict(patient, custodian.me, terms))
-
-    def lift(self) -> None:
-        found = self._statement("restriction/1")
-        if found is not None:
-            self._launch(self._agent, LiftRestriction(found[0]))
-
     # -- who reads ---------------------------------------------------------------------------------------
 
     def ask(self) -> None:
@@ -339,7 +260,7 @@ class Workload:
             tx, index, _ = self._random.choice(live if hopeful else rows)
             self._open_marks(node, tx)
             ref = StateRef(TransactionId(tx), index)
-            self._launch(node, RequestDisclosure(ref, REED, "TREAT", ()))
+            self._launch(node, RequestDisclosure(ref, READER, "TREAT", ()))
             self.readers.wait_at(node)
             if self._random.random() < 0.3:
                 self._world.after(
@@ -349,6 +270,8 @@ class Workload:
                 self._estrange()
             elif self._random.random() < 0.4:
                 self._hold_up()
+            elif self._random.random() < 0.3:
+                self._world.after(self._random.randint(2_000, 10_000), self._stating.restrict)
 
     def _estrange(self) -> None:
         """Keep every custodian from hearing of a revocation, so that only the notary can tell."""
@@ -371,18 +294,6 @@ class Workload:
         node = self._world.nodes[self._random.choice((*CUSTODIANS, "Agent"))]
         beats = self.readers.report_heads, self.readers.obtain_keys, self.readers.confirm
         self._random.choice(beats)(node)
-
-    def contest(self) -> None:
-        """Two people at once change the same consent: one of them only may."""
-        found = self._statement("consent/1")
-        if found is not None:
-            end = self._agent.clock() + DAY
-            terms = self._terms("laboratory")
-            for flow in (
-                RevokeConsent(found[0]),
-                AmendConsent(found[0], end, terms, Exceptions((), ())),
-            ):
-                self._launch(self._agent, flow)
 
     def _open_marks(self, node: SimNode, tx: bytes) -> None:
         """By this consent its grantee may see what is of the permitted categories, and nothing else."""

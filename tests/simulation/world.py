@@ -331,6 +331,8 @@ class World:
         self.oracle.overhear_question(node, data)
         if question.kind == "notarise":
             self.oracle.before_notary(node, question.row)
+        if often(question.kind, name) > 1:
+            self._notary_may_leave()  # of its own accord it is seldom away when something scarce is asked
         if self._is_lost(Fault.UNASKED, question.kind, name):
             return
         self.tell(node.name, "asks", question.kind, name)
@@ -342,10 +344,8 @@ class World:
             delay = self.chance.randint(*QUESTION_MS) + self._lateness(question.kind, name)
             self.after(delay, lambda: self._told(node, assembly, question, answer))
 
-        self.bring(data, reply)
-        if self.swarm.strikes(Fault.NOTARY_KILLED, often(question.kind, name)):
-            self.meet(Fault.NOTARY_KILLED, question.kind, name)
-            self.notary_dies = True
+        self.bring(data, reply, 1 + self._meets(Fault.ASKED_TWICE, question.kind, name))
+        self.notary_dies |= self._meets(Fault.NOTARY_KILLED, question.kind, name)
 
     notary_dies = False
 
@@ -360,16 +360,19 @@ class World:
         if self.now < self.notary.away_until:
             self.meet(Fault.NOTARY_AWAY, kind, name)
             return True
-        if self.swarm.strikes(fault, often(kind, name)):
-            self.meet(fault, kind, name)
-            return True
-        return False
+        return self._meets(fault, kind, name)
 
-    def bring(self, data: bytes, reply: Callable[[bytes], None]) -> None:
+    def _meets(self, fault: Fault, kind: str, name: str) -> bool:
+        """Draw whether a fault befalls a question, and count it."""
+        if met := self.swarm.strikes(fault, often(kind, name)):
+            self.meet(fault, kind, name)
+        return met
+
+    def bring(self, data: bytes, reply: Callable[[bytes], None], times: int = 1) -> None:
         """Let a question arrive at the notary, which answers all that came in a while as one batch."""
 
         def arrive() -> None:
-            self.notary.waiting.append(Waiting(data, reply))
+            self.notary.waiting += [Waiting(data, reply)] * times
             if not self._notary_due:
                 self._notary_due = True
                 self.after(self.chance.randint(0, 20), self._notary_turn)
@@ -380,12 +383,14 @@ class World:
         self._notary_due = False
         dies, self.notary_dies = self.notary_dies, False
         answered = self.notary.answer(dies=dies)
-        if Fault.NOTARY_AWAY in self.swarm and self.swarm.strikes(Fault.NOTARY_AWAY):
-            # Before the answers leave: what was just committed is not told for a while.
-            self.notary.away_until = self.now + self.chance.choice(AWAY_MS)
+        self._notary_may_leave()  # before its answers do: what was just committed is not told for a while
         self.oracle.after_notary([answer for _, answer in answered])
         for waiting, answer in answered:
             waiting.reply(answer)
+
+    def _notary_may_leave(self) -> None:
+        if self.swarm.strikes(Fault.NOTARY_AWAY):
+            self.notary.away_until = self.now + self.chance.choice(AWAY_MS)
 
     def _told(self, node: SimNode, assembly: object, question: Question, answer: bytes) -> None:
         if node.assembly is not None and node.assembly is assembly:

@@ -13,7 +13,7 @@ from app.graphql.schema.listing import After, Before, First, Last, Listing, Para
 from app.graphql.schema.moment import Cell, Row
 from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
-from app.graphql.schema.patient import Patient, patient_named
+from app.graphql.schema.patient import Patient, whose
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, LifeFilter, PatientFilter, chosen
 from app.graphql.schema.terms import (
@@ -26,7 +26,7 @@ from app.graphql.schema.terms import (
     status_of,
     terms_of,
 )
-from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.graphql.schema.transaction import AsOf, Transaction, creating
 from app.rows.tables import StatementRow
 from app.storage.statements import table_of
 
@@ -85,14 +85,6 @@ CONSENTS = Listing(
 )
 
 
-def _patient(root: "Consent", info: Info) -> Patient | None:
-    return patient_named(info.context, root.patient_name)
-
-
-def _transaction(root: "Consent", info: Info) -> Transaction | None:
-    return find_transaction(info.context, (bytes(root.transaction_id),))
-
-
 def _in_force(root: "Consent", info: Info) -> list[InForce]:
     context = info.context
     reach = context.viewer.reach(Subject.CONSENT)
@@ -128,10 +120,10 @@ class Consent(Node):
         resolver=_in_force, description="Who acts on it, since when, by their signed word."
     )
     patient: Patient | None = strawberry.field(
-        resolver=_patient, description="Who consents; null where you may not see her."
+        resolver=whose, description="Who consents; null where you may not see her."
     )
     transaction: Transaction | None = strawberry.field(
-        resolver=_transaction, description="What created it; null where you may not see it."
+        resolver=creating, description="What created it; null where you may not see it."
     )
 
 

@@ -27,10 +27,10 @@ from app.graphql.schema.listing import After, Before, First, Last, Listing, Para
 from app.graphql.schema.moment import Cell, Row, content_of
 from app.graphql.schema.node import Id, Node, filter_keys, info_keys
 from app.graphql.schema.party import Party, party_of
-from app.graphql.schema.patient import Patient, patient_named
+from app.graphql.schema.patient import Patient, whose
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, PatientFilter, chosen
-from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.graphql.schema.transaction import AsOf, Transaction, creating
 from app.rows.tables import (
     DisclosureItemRow,
     DisclosureRow,
@@ -271,14 +271,6 @@ def _consent(root: "Disclosure", info: Info) -> Consent | None:
     return find_consent(info.context, root.basis)
 
 
-def _patient(root: "Disclosure", info: Info) -> Patient | None:
-    return patient_named(info.context, root.patient_name)
-
-
-def _transaction(root: "Disclosure", info: Info) -> Transaction | None:
-    return find_transaction(info.context, (bytes(root.transaction_id),))
-
-
 @strawberry.type(description="That a custodian opened records to a person of a recipient.")
 class Disclosure(Node):
     """On the ledger before any key was given."""
@@ -305,10 +297,10 @@ class Disclosure(Node):
         resolver=_consent, description="Its basis; null where you may not see it."
     )
     patient: Patient | None = strawberry.field(
-        resolver=_patient, description="Whose records; null where you may not see her."
+        resolver=whose, description="Whose records; null where you may not see her."
     )
     transaction: Transaction | None = strawberry.field(
-        resolver=_transaction, description="What made it; null where you may not see it."
+        resolver=creating, description="What made it; null where you may not see it."
     )
 
 

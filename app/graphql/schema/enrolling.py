@@ -8,7 +8,7 @@ import msgspec
 import strawberry
 
 from app.graphql.errors import ErrorCode, UserError
-from app.graphql.schema.codes import ROLES_DESCRIPTION, UnknownCode, role_of
+from app.graphql.schema.codes import ROLES_DESCRIPTION, role_of
 from app.graphql.schema.context import Info, instant
 from app.graphql.schema.flow import KIND as FLOW_KIND
 from app.graphql.schema.flow import Practitioner, find_flow
@@ -17,16 +17,14 @@ from app.graphql.schema.mutation import (
     KEY_DESCRIPTION,
     FlowPayload,
     Mistake,
-    check_key,
     named_keys,
     named_party,
+    once,
     require,
     require_name,
     start,
-    user_error,
 )
 from app.graphql.schema.policy import Action
-from app.graphql.schema.requests import KeyReused
 from flows.subjects.enrolment import (
     EnrolmentOffer,
     EnrolPatient,
@@ -160,23 +158,16 @@ def add_practitioner(
     info: Info,
     input: Annotated[AddPractitionerInput, ASKED],  # noqa: A002
 ) -> PractitionerPayload:
-    require(info, Action.KEEP_STAFF)
-    context = info.context
-    assembly = context.api.assembly
+    assembly = info.context.api.assembly
 
-    def make(_: str) -> bytes:
+    def make() -> bytes:
         shown_as, role = require_name(input.shown_as, "shownAs"), role_of("role", input.role)
         named = Named(assembly.given.entropy(PERSON_SIZE), shown_as, role)
         assembly.enrolments.add_practitioner(assembly.db, named)
         return named.person
 
-    try:
-        check_key(input.idempotency_key)
-        asked = (Action.KEEP_STAFF.value, input)
-        requests = context.api.requests
-        person = requests.once(context.viewer, input.idempotency_key, asked, make)
-    except (Mistake, KeyReused, UnknownCode) as refused:
-        return PractitionerPayload(practitioner=None, user_errors=[user_error(refused)])
-    context.renew()
+    person = once(info, Action.KEEP_STAFF, input.idempotency_key, (input,), make)
+    if isinstance(person, UserError):
+        return PractitionerPayload(practitioner=None, user_errors=[person])
     shown = Practitioner(person=person.hex(), shown_as=input.shown_as, role=input.role)
     return PractitionerPayload(practitioner=shown, user_errors=[])

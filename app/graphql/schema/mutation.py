@@ -80,6 +80,25 @@ def start(
     return FlowPayload(flow=find_flow(context, (flow_id,)), user_errors=[])
 
 
+def once(
+    info: Info, action: Action, key: str, asked: tuple[object, ...], make: Callable[[], bytes]
+) -> bytes | UserError:
+    """Do once what starts no flow; return what was made of it, or why it was refused.
+
+    `asked` ends with the input: what the key stands for.
+    """
+    require(info, action)
+    context = info.context
+    try:
+        check_key(key)
+        what = (action.value, *asked)
+        made = context.api.requests.once(context.viewer, key, what, lambda _: make())
+    except (Mistake, KeyReused, UnknownCode) as refused:
+        return user_error(refused)
+    context.renew()
+    return made
+
+
 _EXPECTED = (Mistake, KeyReused, UnknownCode, LedgerError, ValueError)
 
 

@@ -1,6 +1,7 @@
 """Patients: at a custodian those who are enrolled, at an agent the patient herself."""
 
 from datetime import datetime
+from typing import Protocol
 
 import strawberry
 from sqlalchemy import and_, bindparam, func, or_, select
@@ -100,6 +101,17 @@ def find_patient(context: ApiContext, keys: tuple[SortKey, ...]) -> Patient | No
 def patient_named(context: ApiContext, local: Cell) -> Patient | None:
     """Return the patient that a row names, if the viewer sees her."""
     return find_patient(context, (local,)) if isinstance(local, str) else None
+
+
+class OfPatient(Protocol):
+    """What has been read of a row that names a patient."""
+
+    patient_name: Cell
+
+
+def whose(root: OfPatient, info: Info) -> Patient | None:
+    """Resolve the patient whom something is about, if the viewer sees her."""
+    return patient_named(info.context, root.patient_name)
 
 
 def patients(

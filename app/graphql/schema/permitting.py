@@ -17,16 +17,13 @@ from app.graphql.schema.mutation import (
     ASKED,
     KEY_DESCRIPTION,
     Mistake,
-    check_key,
     named_keys,
     named_party,
-    require,
-    user_error,
+    once,
 )
 from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Action, Reach, Subject
-from app.graphql.schema.requests import KeyReused
 from app.rows.tables import TransferPermitRow
 from app.storage.statements import table_of
 from app.subjects.transfer_permit import NotPermissible
@@ -126,11 +123,10 @@ def permit_transfer(
     info: Info,
     input: Annotated[PermitTransferInput, ASKED],  # noqa: A002  its name in the API
 ) -> TransferPermitPayload:
-    require(info, Action.PERMIT_TRANSFER)
     context = info.context
     assembly = context.api.assembly
 
-    def make(_: str) -> bytes:
+    def make() -> bytes:
         custodian = named_party(context, input.custodian, "custodian")
         to = named_party(context, input.to, "to")
         patient, until = context.viewer.person, millis(input.until)
@@ -141,14 +137,9 @@ def permit_transfer(
             raise Mistake(ErrorCode.BAD_USER_INPUT, str(refused), refused.field) from refused
         return encode((patient, custodian, to))
 
-    try:
-        check_key(input.idempotency_key)
-        asked = (Action.PERMIT_TRANSFER.value, "permit", input)
-        requests = context.api.requests
-        made = requests.once(context.viewer, input.idempotency_key, asked, make)
-    except (Mistake, KeyReused) as refused:
-        return TransferPermitPayload(permit=None, user_errors=[user_error(refused)])
-    context.renew()
+    made = once(info, Action.PERMIT_TRANSFER, input.idempotency_key, ("permit", input), make)
+    if isinstance(made, UserError):
+        return TransferPermitPayload(permit=None, user_errors=[made])
     return TransferPermitPayload(permit=find_permit(context, _KEY.decode(made)), user_errors=[])
 
 
@@ -156,21 +147,15 @@ def withdraw_transfer_permit(
     info: Info,
     input: Annotated[WithdrawTransferPermitInput, ASKED],  # noqa: A002
 ) -> TransferPermitPayload:
-    require(info, Action.PERMIT_TRANSFER)
     context = info.context
     assembly = context.api.assembly
 
-    def make(_: str) -> bytes:
+    def make() -> bytes:
         keys = named_keys(context, input.permit, KIND, find_permit, "permit")
         patient, custodian, to = map(str, keys)
         assembly.transfer_permits.withdraw(assembly.db, patient, PartyId(custodian), PartyId(to))
         return encode((patient, custodian, to))
 
-    try:
-        check_key(input.idempotency_key)
-        asked = (Action.PERMIT_TRANSFER.value, "withdraw", input)
-        context.api.requests.once(context.viewer, input.idempotency_key, asked, make)
-    except (Mistake, KeyReused) as refused:
-        return TransferPermitPayload(permit=None, user_errors=[user_error(refused)])
-    context.renew()
-    return TransferPermitPayload(permit=None, user_errors=[])
+    made = once(info, Action.PERMIT_TRANSFER, input.idempotency_key, ("withdraw", input), make)
+    refused = [made] if isinstance(made, UserError) else []
+    return TransferPermitPayload(permit=None, user_errors=refused)

@@ -28,9 +28,9 @@ from app.graphql.schema.node import Id, Node, filter_keys, info_keys
 from app.graphql.schema.party import KIND as PARTY_KIND
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.patient import KIND as PATIENT_KIND
-from app.graphql.schema.patient import Patient, patient_named
+from app.graphql.schema.patient import Patient, whose
 from app.graphql.schema.policy import Reach, Subject
-from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.graphql.schema.transaction import AsOf, Transaction, creating
 from app.rows.tables import RecordRow
 from app.storage.statements import table_of
 from states.state import StateRef, TransactionId
@@ -115,14 +115,6 @@ async def _content(root: "Record", info: Info, purpose: PurposeArgument) -> Reco
     return await shown(context, root.size_class, lambda: gate.read_own(session, ref, why))
 
 
-def _patient(root: "Record", info: Info) -> Patient | None:
-    return patient_named(info.context, root.patient_name)
-
-
-def _transaction(root: "Record", info: Info) -> Transaction | None:
-    return find_transaction(info.context, (bytes(root.transaction_id),))
-
-
 @strawberry.type(description="One version of a record, without its content.")
 class Record(Node):
     """What the ledger and its sealed components say of a record."""
@@ -157,10 +149,10 @@ class Record(Node):
         description="Why the custodian withholds its content from the patient; null where it does not."
     )
     patient: Patient | None = strawberry.field(
-        resolver=_patient, description="Whose it is; null where you may not see her."
+        resolver=whose, description="Whose it is; null where you may not see her."
     )
     transaction: Transaction | None = strawberry.field(
-        resolver=_transaction, description="What created it; null where you may not see it."
+        resolver=creating, description="What created it; null where you may not see it."
     )
     content: RecordContent | None = strawberry.field(
         resolver=_content,

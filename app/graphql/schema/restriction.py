@@ -14,7 +14,7 @@ from app.graphql.schema.listing import After, Before, First, Last, Listing, find
 from app.graphql.schema.moment import Cell, Row
 from app.graphql.schema.node import Id, Node, info_keys
 from app.graphql.schema.party import Party, party_of
-from app.graphql.schema.patient import Patient, patient_named
+from app.graphql.schema.patient import Patient, whose
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, LifeFilter, PatientFilter, chosen
 from app.graphql.schema.terms import (
@@ -25,7 +25,7 @@ from app.graphql.schema.terms import (
     status_of,
     terms_of,
 )
-from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.graphql.schema.transaction import AsOf, Transaction, creating
 from app.rows.tables import StatementRow
 from app.storage.statements import table_of
 
@@ -43,14 +43,6 @@ RESTRICTIONS = Listing(
     at=and_(_S.c.grantee.is_(None), _S.c.created_seq <= bindparam("seq")),
     filters=STATEMENT_FILTERS,
 )
-
-
-def _patient(root: "Restriction", info: Info) -> Patient | None:
-    return patient_named(info.context, root.patient_name)
-
-
-def _transaction(root: "Restriction", info: Info) -> Transaction | None:
-    return find_transaction(info.context, (bytes(root.transaction_id),))
 
 
 def _in_force(root: "Restriction", info: Info) -> list[InForce]:
@@ -81,10 +73,10 @@ class Restriction(Node):
         resolver=_in_force, description="Who acts on it, since when, by their signed word."
     )
     patient: Patient | None = strawberry.field(
-        resolver=_patient, description="Who restricts; null where you may not see her."
+        resolver=whose, description="Who restricts; null where you may not see her."
     )
     transaction: Transaction | None = strawberry.field(
-        resolver=_transaction, description="What created it; null where you may not see it."
+        resolver=creating, description="What created it; null where you may not see it."
     )
 
 

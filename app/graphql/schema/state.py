@@ -18,7 +18,7 @@ from app.graphql.schema.node import Node
 from app.graphql.schema.party import Party, party_of
 from app.graphql.schema.policy import Reach, Subject
 from app.graphql.schema.record import Life, LifeFilter
-from app.graphql.schema.transaction import AsOf, Transaction, find_transaction
+from app.graphql.schema.transaction import AsOf, Transaction, creating, find_transaction
 from app.rows.tables import DisclosureRow, RecordRow, StatementRow
 from app.storage.statements import table_of
 from app.subjects.catalogue import CONTRACTS
@@ -81,10 +81,6 @@ class Change(StrEnum):
     CONSUMED = "consumed"
 
 
-def _transaction(root: "State", info: Info) -> Transaction | None:
-    return find_transaction(info.context, (bytes(root.transaction_id),))
-
-
 def _consuming(root: "State", info: Info) -> Transaction | None:
     by = root.consumed_by_id
     return None if by is None else find_transaction(info.context, (bytes(by),))
@@ -108,7 +104,7 @@ class State(Node):
         description="The id of what consumed it; null while it lives."
     )
     transaction: Transaction | None = strawberry.field(
-        resolver=_transaction, description="What created it; null where you may not see it."
+        resolver=creating, description="What created it; null where you may not see it."
     )
     consumed_by: Transaction | None = strawberry.field(
         resolver=_consuming, description="What consumed it; null where you may not see it."

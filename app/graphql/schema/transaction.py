@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import strawberry
 from sqlalchemy import and_, bindparam, exists, or_, select
@@ -249,6 +249,17 @@ def transaction_of(context: ApiContext, row: Row) -> Transaction:
 def find_transaction(context: ApiContext, keys: tuple[SortKey, ...]) -> Transaction | None:
     row = find(context, TRANSACTIONS, keys)
     return None if row is None else transaction_of(context, row)
+
+
+class Created(Protocol):
+    """What a transaction has created."""
+
+    transaction_id: Digest
+
+
+def creating(root: Created, info: Info) -> Transaction | None:
+    """Resolve what has created something, if the viewer sees it."""
+    return find_transaction(info.context, (bytes(root.transaction_id),))
 
 
 AsOf = Annotated[

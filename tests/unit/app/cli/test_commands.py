@@ -3,7 +3,6 @@
 import base64
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from app.notary_node import NotaryNode
 from app.storage.database import LogDamaged
 from states.encoding import encode
 from tests.attack.bad_input import said
+from tests.ports import free_port
 from tests.unit.states.proof_world import TRUST, Story
 
 ROOT = Path(__file__).parents[4]
@@ -30,15 +30,9 @@ class Run(Protocol):
     def __call__(self, *arguments: object) -> tuple[int, str, str]: ...
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> DemoNetwork:
-    return make_network(tmp_path_factory.mktemp("cli") / "network", _free_port, clock())
+    return make_network(tmp_path_factory.mktemp("cli") / "network", free_port, clock())
 
 
 @pytest.fixture
@@ -160,7 +154,7 @@ def test_a_member_is_not_run_as_a_notary(run: Run, network: DemoNetwork) -> None
 
 
 def test_a_node_that_does_not_answer_is_told_apart(run: Run) -> None:
-    assert run("health", f"http://127.0.0.1:{_free_port()}")[0] == 3
+    assert run("health", f"http://127.0.0.1:{free_port()}")[0] == 3
     assert run("health", "ftp://127.0.0.1")[0] == 2
 
 

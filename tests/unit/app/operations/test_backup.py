@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import socket
 import stat
 from pathlib import Path
 
@@ -24,19 +23,14 @@ from app.operations.restore import MARGIN_MS, restore
 from flows.recovery import Recover
 from flows.store import Status
 from states.encoding import Codec
+from tests.ports import free_port
 
 KEY = bytes(range(32))
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def network(tmp_path: Path) -> DemoNetwork:
-    return make_network(tmp_path / "network", _free_port, clock())
+    return make_network(tmp_path / "network", free_port, clock())
 
 
 def _node(network: DemoNetwork) -> MemberNode:

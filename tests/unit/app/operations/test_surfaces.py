@@ -15,17 +15,12 @@ from app.node_folder import Opening, clock
 from app.web.node_app import MemberProcess
 from app.web.notary_app import NotaryProcess
 from app.witness import FORKED, Distrust
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+from tests.ports import free_port
 
 
 @pytest.fixture
 def network(tmp_path: Path) -> DemoNetwork:
-    return make_network(tmp_path / "network", _free_port, clock())
+    return make_network(tmp_path / "network", free_port, clock())
 
 
 async def _get(app: ASGIApp, path: str) -> tuple[int, bytes]:
