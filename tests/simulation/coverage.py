@@ -89,7 +89,6 @@ NOT_ASSERTED = {
     "change-notary/1": "the simulated network has one notary; test_notary_change has two, and its crashes",
     "note-entry/1": "as change-notary/1",
     "regain-keys/1": "a custodian must have lost a publication whose patient's agent has its keys: test_key_return",
-    "regain-readings/1": "an agent must have been told more about nobody known to it than it keeps: test_crowded_agent",
     "confirm-disclosures/1": "a recipient that holds disclosures must have been restored: test_confirmation",
     "take-custody/1": "it asks and delivers by itself only where the old custodian's receipt does not come in time",
     "status of take-custody/1, make-disclosure/1, transfer-custody/1": "only where no receipt comes within its window",
