@@ -250,7 +250,6 @@ class DisclosureItemRow(SQLModel, table=True):
     epoch: int | None = None
     withdrawn_at: int | None = None
     superseded: int | None = None  # the newer version
-    unannounced: int = 0  # the agent knows no live record with this commitment
 
 
 class EarlyNoticeRow(SQLModel, table=True):

@@ -14,7 +14,6 @@ from app.rows.tables import (
     AskedRow,
     DisclosureItemRow,
     DisclosureRow,
-    RecordRow,
 )
 from app.storage.statements import creation, sql, table_of
 from app.subjects.deciding import Candidate, Deciding
@@ -71,7 +70,7 @@ NOT_NOW = "The custodian was restored from a backup, and has yet to hear what th
 ASKED: Codec[Asked] = Codec(Asked, "request for disclosure", 1 << 14)
 
 _DISCLOSURE, _ITEM = table_of(DisclosureRow), table_of(DisclosureItemRow)
-_ASKED, _RECORD = table_of(AskedRow), table_of(RecordRow)
+_ASKED = table_of(AskedRow)
 _ADD_DISCLOSURE, _ADD_ITEM = sql(insert(_DISCLOSURE)), sql(insert(_ITEM))
 _ADD_ASKED = sql(insert(_ASKED))
 _GET_ASKED = sql(select(_ASKED.c.asked).where(_ASKED.c.number == bindparam("number")))
@@ -79,15 +78,6 @@ _ANSWERED = sql(
     update(_ASKED)
     .where(_ASKED.c.number == bindparam("id"))
     .values(tx=bindparam("made"), outcome=bindparam("what"))
-)
-_ANNOUNCED = sql(
-    select(_RECORD.c.tx)
-    .where(
-        _RECORD.c.commitment == bindparam("commitment"),
-        _RECORD.c.custodian == bindparam("custodian"),
-        _RECORD.c.consumed_seq.is_(None),
-    )
-    .limit(1)
 )
 
 
@@ -195,35 +185,12 @@ class DisclosureSubject:
         step.unit.executemany(
             _ADD_ITEM,
             [
-                self._item_row(step, ledger, made, number, item)
-                | early.get(item.commitment, nothing)._asdict()
+                _item_row(ledger, number, item) | early.get(item.commitment, nothing)._asdict()
                 for number, (_, item) in enumerate(ledger.seals_of(Item))
             ],
         )
         # Only where this node made it: nobody else's word withdraws. A denial may be recorded here already.
         return self._deciding.withdraw_closed(step, ledger.id) if made.custodian == self.me else ()
-
-    def _item_row(
-        self, step: Step, ledger: LedgerTransaction, made: Disclosure, number: int, item: Item
-    ) -> dict[str, object]:
-        unannounced = 0
-        if self.me == made.agent:
-            # Whether the custodian ever announced it: the agent alone holds both.
-            known = {"commitment": item.commitment, "custodian": made.custodian}
-            unannounced = int(step.unit.execute(_ANNOUNCED, known).fetchone() is None)
-        return {
-            "tx": ledger.id,
-            "item": number,
-            "commitment": item.commitment,
-            "blob": item.blob,
-            "size_class": item.size_class,
-            "version": item.version,
-            "content": encode(item.content),
-            "category": item.content.category,
-            "wrapped": None,
-            "epoch": None,
-            "unannounced": unannounced,
-        }
 
     # -- the recipient's request ----------------------------------------------------------------------
 
@@ -378,3 +345,18 @@ class DisclosureSubject:
         assert state is not None, "the consent was found"
         built = self._ground.drafts.build(step.now, said, state.notary)
         return self._ground.vault.hold(step, built.whole(), ())
+
+
+def _item_row(ledger: LedgerTransaction, number: int, item: Item) -> dict[str, object]:
+    return {
+        "tx": ledger.id,
+        "item": number,
+        "commitment": item.commitment,
+        "blob": item.blob,
+        "size_class": item.size_class,
+        "version": item.version,
+        "content": encode(item.content),
+        "category": item.content.category,
+        "wrapped": None,
+        "epoch": None,
+    }

@@ -96,7 +96,6 @@ def items_at(village: Village, name: str, column: str) -> list[object]:
 def test_only_what_the_consent_covers_is_disclosed(village: Village) -> None:
     disclosed(village, granted(village))
     assert items_at(village, "Riverside", "category") == ["laboratory"]
-    assert items_at(village, "Agent", "unannounced") == [0]
 
 
 def test_a_restriction_withdraws_what_was_disclosed_and_tells_no_reason(village: Village) -> None:

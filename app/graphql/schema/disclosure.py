@@ -35,6 +35,7 @@ from app.rows.tables import (
     DisclosureItemRow,
     DisclosureRow,
     LivenessRow,
+    RecordRow,
     StatementRow,
     UnconfirmedRow,
 )
@@ -46,7 +47,7 @@ ITEM_KIND = "disclosed-item"
 
 _D, _I = table_of(DisclosureRow), table_of(DisclosureItemRow)
 _S, _L = table_of(StatementRow), table_of(LivenessRow)
-_U = table_of(UnconfirmedRow)
+_R, _U = table_of(RecordRow), table_of(UnconfirmedRow)
 _ME: Parameter = bindparam("viewer_me")
 _NOW: Parameter = bindparam("now")
 _CONSENT_LIVES = exists().where(
@@ -78,6 +79,11 @@ _ADDRESSED = and_(
     _LEASED,
     _CONFIRMED,
 )
+# Looked for when it is asked, for a publication may come behind the disclosure: at the agent, which alone holds both.
+_ANNOUNCED = or_(
+    _D.c.agent != _ME,
+    exists().where(_R.c.commitment == _I.c.commitment, _R.c.custodian == _D.c.custodian),
+).label("announced")
 _INVOLVED = or_(_D.c.custodian == _ME, _D.c.recipient == _ME)
 _HERS = _D.c.patient == bindparam("viewer_person")
 _THEN = _D.c.created_seq <= bindparam("seq")
@@ -127,7 +133,7 @@ ITEMS = Listing(
         _I.c.content,
         _I.c.withdrawn_at,
         _I.c.superseded,
-        _I.c.unannounced,
+        _ANNOUNCED,
     ),
     key=(_I.c.tx, _I.c.item),
     order=(_I.c.tx, _I.c.item),
@@ -220,7 +226,7 @@ class DisclosedItem(Node):
 
 
 def item_of(context: ApiContext, row: Row) -> DisclosedItem:
-    tx, number, commitment, size, version, content, withdrawn, superseded, unannounced = row
+    tx, number, commitment, size, version, content, withdrawn, superseded, announced = row
     assert isinstance(tx, bytes), "a primary key"
     assert isinstance(commitment, bytes), "a column of bytes"
     said = content_of(content)
@@ -238,7 +244,7 @@ def item_of(context: ApiContext, row: Row) -> DisclosedItem:
         version=int(version or 0),
         superseded_by=None if superseded is None else int(superseded),
         withdrawn_at=None if withdrawn is None else instant(int(withdrawn)),
-        announced=not unannounced,
+        announced=bool(announced),
         commitment=Digest(commitment),
         size_class=UInt53(int(size or 0)),
     )

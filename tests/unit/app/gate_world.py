@@ -177,8 +177,7 @@ class World:
         wrapped = wrap_data_key(key, self.keys.epoch_public(EPOCH), context, self.entropy)
         add(self.db, DisclosureItemRow, tx=DISCLOSED, item=item, commitment=made.commitment,
             blob=made.cid, size_class=made.size_class, version=1, content=encode(RESULT),
-            category="laboratory", wrapped=wrapped, epoch=EPOCH, withdrawn_at=None, superseded=None,
-            unannounced=0)  # fmt: skip
+            category="laboratory", wrapped=wrapped, epoch=EPOCH, withdrawn_at=None, superseded=None)  # fmt: skip
 
     def change(self, text: str, *values: object) -> None:
         with transaction(self.db):

@@ -181,7 +181,7 @@ def database() -> Connection:
             at=NOON - 1, since=NOON - 1, created_seq=1, released=NOON)  # fmt: skip
         add(db, DisclosureItemRow, tx=DISCLOSED, item=0, commitment=COMMITMENT, blob="b", size_class=4_096,
             version=1, content=content, category="laboratory", wrapped=None, epoch=None,
-            withdrawn_at=None, superseded=None, unannounced=0)  # fmt: skip
+            withdrawn_at=None, superseded=None)  # fmt: skip
         add(db, EnrolmentRow, patient=ADA_THERE, custodian=RIVERSIDE, agent=AGENT, local=ADA,
             authority=b"", signed=b"signed", keepsake=b"kept", from_time=0)  # fmt: skip
         add(db, RecordRow, tx=seeded("own"), idx=0, custodian=RIVERSIDE, patient=ADA, version=1,
