@@ -31,11 +31,10 @@ _read_recorded = msgspec.msgpack.Decoder(Recorded).decode
 
 
 class Drive(msgspec.Struct, frozen=True, array_like=True, tag="drive"):
-    """Make so many pacts, so many of them at a time, each begun so many seconds after one has ended."""
+    """Make so many pacts, so many of them at a time."""
 
     count: int
     in_flight: int
-    apart: float = 0.0
 
 
 class Driven(msgspec.Struct, frozen=True, array_like=True, tag="driven"):
@@ -92,7 +91,7 @@ class PactHouse:
         self._ended: dict[bytes, float] = {}
         self._begun: dict[bytes, float] = {}
         self._each: dict[bytes, tuple[float, float]] = {}
-        self._left, self._apart = 0, 0.0
+        self._left = 0
         self._done: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
@@ -118,7 +117,7 @@ class PactHouse:
         return _encode(Ended(ended))
 
     async def _drive(self, asked: Drive) -> Driven:
-        self._left, self._each, self._apart = asked.count, {}, asked.apart
+        self._left, self._each = asked.count, {}
         self._done = asyncio.get_running_loop().create_future()
         begun, busy = perf_counter(), process_time()
         for _ in range(min(asked.in_flight, asked.count)):
@@ -134,10 +133,6 @@ class PactHouse:
         flow = self._assembly.engine.submit(MakePact(self._other, inputs))
         self._begun[flow] = perf_counter()
 
-    def _begin_now(self) -> None:
-        self._begin()
-        self._pump.wake()
-
     def _watch(self, result: TurnResult) -> None:
         now = perf_counter()
         for flow, status, encoded in result.finished:
@@ -149,9 +144,7 @@ class PactHouse:
                 continue
             self._each[tx] = (begun, now)
             self._live.append(tx)
-            if self._left and self._apart:
-                asyncio.get_running_loop().call_later(self._apart, self._begin_now)
-            elif self._left:
+            if self._left:
                 self._begin()
             elif not self._begun and self._done is not None:
                 self._done.set_result(None)
@@ -164,7 +157,6 @@ def _output(tx: bytes, at: int) -> StateRef:
 # -- what is measured ------------------------------------------------------------------------------
 
 LOADS = ((64, 0.06), (128, 0.08))
-APART_S = 0.03  # until the other has recorded, too, and both have told each other so: then the next is alone
 
 
 def measure_finality(
@@ -199,7 +191,7 @@ def measure_finality(
 
 def _alone(here: Town, count: int) -> Iterator[Result]:
     _ended(here)
-    driven = _drive(here, count, 1, APART_S)
+    driven = _drive(here, count, 1)
     ends = _ended(here)
     seconds = [max(end, ends[tx]) - begun for tx, (begun, end) in driven.each.items()]
     name = "two-party finality, alone, until both have recorded"
@@ -207,8 +199,8 @@ def _alone(here: Town, count: int) -> Iterator[Result]:
     yield Target("≤", 50).judge(f"{name}, p99", percentile(seconds, 0.99) * 1e3, "ms")
 
 
-def _drive(here: Town, count: int, in_flight: int, apart: float = 0.0) -> Driven:
-    return _read_driven(here.ask(ONE, _encode(Drive(count, in_flight, apart))))
+def _drive(here: Town, count: int, in_flight: int) -> Driven:
+    return _read_driven(here.ask(ONE, _encode(Drive(count, in_flight))))
 
 
 def _ended(here: Town) -> dict[bytes, float]:
