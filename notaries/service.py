@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import msgspec
@@ -91,7 +91,7 @@ class NotaryService:
         self._checker, self._provider, self._signer = checker, provider, signer
         self._clock, self._latest = clock, 0
         self._signatures = signatures or InlineChecker()
-        self._queue = FairQueue(limits or QueueLimits())
+        self._queue = FairQueue(_fitting(limits or QueueLimits(), self._signatures))
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="notary", daemon=True)
@@ -252,6 +252,12 @@ class NotaryService:
             )
             statements.append(sign_liveness(self._signer.log_key, statement))
         return LivenessAnswer(tuple(statements))
+
+
+def _fitting(limits: QueueLimits, signatures: SignatureChecker) -> QueueLimits:
+    if signatures.batch is None:
+        return limits
+    return replace(limits, batch=min(limits.batch, signatures.batch))
 
 
 def _settled(

@@ -11,6 +11,7 @@ from notaries.memory import MemoryProvider
 from notaries.queue import QueueLimits
 from notaries.request import RequestChecker
 from notaries.service import NotaryService
+from notaries.signatures import SignatureChecker
 from notaries.sqlite import Indexing, SqliteProvider
 from notaries.uniqueness import UniquenessProvider
 from states.encoding import encode
@@ -46,6 +47,7 @@ class Desk:
     provider: UniquenessProvider
     notary: NotaryKeys = NOTARY
     limits: QueueLimits | None = None
+    signatures: SignatureChecker | None = None
     now: int = START
     seed: int = 0
     service: NotaryService = field(init=False)
@@ -62,6 +64,7 @@ class Desk:
             self.provider,
             signer_of(self.notary),
             lambda: self.now,
+            signatures=self.signatures,
             limits=self.limits,
         )
         self.workshop = Workshop(NETWORK, self.notary.party, self.seed)

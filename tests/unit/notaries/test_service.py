@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -159,8 +160,7 @@ def test_signatures_verified_in_a_helper_process_are_the_same_verdicts() -> None
 
 
 def test_a_service_with_a_helper_process_answers_the_same(tmp_path: Path) -> None:
-    desk = Desk(sqlite_in(tmp_path / "notary"))
-    desk.service._signatures = ProcessChecker()
+    desk = Desk(sqlite_in(tmp_path / "notary"), signatures=ProcessChecker())
     made = [desk.workshop.make(desk.issue()) for _ in range(90)]
     (first,) = made[7].request().signatures
     forged = replace(made[7].request(), signatures=(replace(first, raw=bytes(64)),))
@@ -172,6 +172,54 @@ def test_a_service_with_a_helper_process_answers_the_same(tmp_path: Path) -> Non
     told = submit_from_threads(desk, made, 4)
     assert all(isinstance(answer, Committed) for answer in told.values())
     desk.provider.close()
+
+
+class Beside:
+    """Verifies as soon as its verdicts are asked for, and writes down what was asked of it when."""
+
+    batch: int | None = 3
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def begin(self, checks: Sequence[KeyCheck]) -> "UnderWay":
+        self.seen.append(f"begin {len(checks)}")
+        return UnderWay(self, checks)
+
+    def close(self) -> None:
+        self.seen.append("close")
+
+
+class UnderWay:
+    def __init__(self, beside: Beside, checks: Sequence[KeyCheck]) -> None:
+        self._beside, self._checks = beside, checks
+
+    def result(self) -> Sequence[bool]:
+        self._beside.seen.append(f"result {len(self._checks)}")
+        return InlineChecker().begin(self._checks).result()
+
+
+def test_one_batch_is_verified_beside_while_the_next_is_read() -> None:
+    beside = Beside()
+    desk = Desk(MemoryProvider(signer_of(NOTARY), START), signatures=beside)
+    made = [desk.workshop.make(desk.issue()) for _ in range(7)]
+    beside.seen.clear()
+    answers = Answers(7)
+    for number, each in enumerate(made):
+        desk.service.submit(ONE, each.asked(), lambda data, n=number: answers.take(n, data))  # type: ignore[misc]
+    desk.service.start()
+    told = answers.wait()
+    desk.service.stop()
+    assert all(isinstance(answer, Committed) for answer in told.values())
+    assert beside.seen == [
+        "begin 3",
+        "begin 3",
+        "result 3",
+        "begin 1",
+        "result 3",
+        "result 1",
+        "close",
+    ]
 
 
 # -- back-pressure -----------------------------------------------------------------------------------
