@@ -3,12 +3,10 @@
 import pytest
 
 from app.access import GateRule
-from app.assembly import Assembly
 from flows.notary_change import ChangeNotary, Moved
 from flows.subjects.consent import ConfirmConsents, RevokeConsent
 from flows.subjects.disclosure import Disclosed, RequestDisclosure
 from flows.subjects.record import AmendRecord
-from flows.turn import Question
 from states.state import StateRef
 from states.subjects.terms import Exceptions, Terms
 from tests.attack.test_clocks import WELL_BEGUN_MS, set_back
@@ -77,25 +75,14 @@ def test_a_denial_closes_what_another_permit_opens_for_a_while_only(village: Vil
     assert decided(village, tx) is GateRule.NOT_WITHDRAWN
 
 
-def test_a_denial_that_is_revoked_stands_until_the_notary_says_so(
-    village: Village, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_denial_that_is_revoked_stands_until_the_notary_says_so(village: Village) -> None:
     consent = granted(village)
     denial = denied(village, 0)
-    ask, agent = village._ask, village.nodes["Agent"]
-    late: list[tuple[Assembly, Question]] = []
-
-    def away(node: Assembly, question: Question) -> None:
-        if node is agent:
-            late.append((node, question))
-        else:
-            ask(node, question)
-
-    monkeypatch.setattr(village, "_ask", away)
+    village.notary_is_away = True
     village.run("Agent", RevokeConsent(denial))
     assert disclosed(village, consent).outcome == "refused"
-    ask(*late[0])
-    village.settle()
+    village.notary_is_away = False
+    village.pass_time(60_000)
     assert disclosed(village, consent).outcome == "disclosed"
 
 
@@ -126,25 +113,19 @@ def test_a_restriction_closes_what_a_custodian_takes_for_ended_by_its_clock(
 
 
 def test_no_key_is_released_of_a_version_that_was_amended_since_the_decision(
-    village: Village, monkeypatch: pytest.MonkeyPatch
+    village: Village,
 ) -> None:
     """Its recipient would read it as the newest: it was not there yet when others were told of the newer one."""
     consent = granted(village)
-    mercy, ask = village.nodes["Mercy"], village._ask
-    late: list[tuple[Assembly, Question]] = []
-
-    def slow(node: Assembly, question: Question) -> None:
-        if node is mercy and not late:
-            late.append((node, question))
-        else:
-            ask(node, question)
-
-    monkeypatch.setattr(village, "_ask", slow)
+    mercy = village.nodes["Mercy"]
+    village.answers_are_held = True
     flow = village.run("Riverside", RequestDisclosure(consent, REED, "TREAT", ()))
+    (late,), village.held, village.answers_are_held = village.held, [], False
     old = mercy.db.execute("SELECT tx, idx FROM record WHERE category = 'laboratory'").fetchone()
     batch = stage(village, "Mercy", "MRN 4711", [("laboratory", b"HbA1c 6.2 %, corrected")])
     village.run("Mercy", AmendRecord(StateRef(*old), batch))
-    ask(*late[0])
+    village.held.append(late)
+    assert village.tell().node is mercy
     village.settle()
     assert result(village, "Riverside", flow, Disclosed).outcome == "not-released"
     assert disclosed(village, consent).outcome == "disclosed"
